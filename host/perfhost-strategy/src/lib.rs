@@ -1,0 +1,38 @@
+//! The words and rules of perfhost: knobs, settings, observations, proposals, plans, and the guard that judges them.
+//!
+//! Pure: no I/O, no clock, no randomness, no WebAssembly, no HTTP. Every decision is a function of its inputs, so each
+//! one can be replayed from the decision log. Map of the crate, in the order of a decision's life:
+//!
+//! - [`value`], [`scope`]: what a knob holds and where it applies
+//! - [`knob`]: the registry of every knob, its bounds, step and risk
+//! - [`settings`]: the immutable snapshot of every knob's value that hot paths read
+//! - [`observation`]: what a strategy sees
+//! - [`proposal`]: what it asks for, and what came of it
+//! - [`plan`]: its answer for one request
+//! - [`advice`]: its answer on variants of a model
+//! - [`strategy`]: the trait that a loaded strategy implements, and how it can fail
+//! - [`generation`]: one loaded strategy in service
+//! - [`shared`]: how a new snapshot reaches the hot paths without a lock
+
+pub mod advice;
+pub mod generation;
+pub mod knob;
+pub mod observation;
+pub mod plan;
+pub mod proposal;
+pub mod scope;
+pub mod settings;
+pub mod shared;
+pub mod strategy;
+pub mod value;
+
+pub use generation::Generation;
+pub use knob::{Knob, KnobId};
+pub use observation::Observation;
+pub use plan::{Candidate, Plan, PlanRequest};
+pub use proposal::{Outcome, Proposal, Verdict};
+pub use scope::Scope;
+pub use settings::Settings;
+pub use shared::{Reader, Shared};
+pub use strategy::{Strategy, StrategyError};
+pub use value::Value;

@@ -1,0 +1,149 @@
+//! A strategy's answer for one request, and the numbers it is asked with.
+
+use serde::{Deserialize, Serialize};
+
+/// What is asked of the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// Chat completion.
+    Chat,
+    /// Text completion.
+    Completion,
+    /// Embedding.
+    Embedding,
+}
+
+/// A provider and a model that it serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Provider's name.
+    pub provider: String,
+    /// Model's name there.
+    pub model: String,
+    /// Provider's kind.
+    pub kind: String,
+}
+
+/// What the indexes in later plan calls refer to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetNames {
+    /// Index space of [`Candidate::target`].
+    pub targets: Vec<Target>,
+    /// Index space of [`PlanRequest::model`].
+    pub models: Vec<String>,
+}
+
+/// One target that could serve a request, with what is known of it now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Index into [`FleetNames::targets`].
+    pub target: u32,
+    /// Requests under way there.
+    pub in_flight: u32,
+    /// Requests waiting inside the engine.
+    pub queued: u32,
+    /// The model is loaded.
+    pub is_resident: bool,
+    /// Recent median latency; 0 when unknown.
+    pub latency_p50_ms: f32,
+    /// Recent median time to first token; 0 when unknown.
+    pub ttft_p50_ms: f32,
+    /// Recent share of failures, 0 to 1.
+    pub error_rate: f32,
+    /// US dollars per million tokens.
+    pub cost: f32,
+    /// Share of the prompt expected in the target's cache, 0 to 1.
+    pub prefix_match: f32,
+    /// The provider's `candidate_weight` knob.
+    pub weight: f32,
+}
+
+/// One request as a strategy sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PlanRequest {
+    /// What is asked.
+    pub operation: Operation,
+    /// Index into [`FleetNames::models`].
+    pub model: u32,
+    /// The client wants a stream.
+    pub is_streaming: bool,
+    /// The same request again would be expected to give the same answer.
+    pub is_deterministic: bool,
+    /// Size of the request's body.
+    pub prompt_bytes: u32,
+    /// 0 when the client set no limit.
+    pub max_tokens: u32,
+    /// Higher goes first.
+    pub priority: i32,
+    /// 0 for none.
+    pub deadline_ms: u32,
+    /// Hash of everything that changes the answer.
+    pub key: u64,
+    /// Hash of the session; 0 for none.
+    pub session: u64,
+    /// An equal request was seen not long ago.
+    pub was_seen_before: bool,
+}
+
+/// The plan. Zero milliseconds means: the setting's own value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Indexes into the candidates, best first.
+    pub order: Vec<u32>,
+    /// Answer from the cache if it can.
+    pub cache_read: bool,
+    /// Keep the answer in the cache.
+    pub cache_write: bool,
+    /// How long the kept answer holds.
+    pub cache_ttl_ms: u32,
+    /// Time allowed until the first byte.
+    pub first_byte_timeout_ms: u32,
+    /// Send to the second candidate as well after this time; 0 for never.
+    pub hedge_after_ms: u32,
+    /// Higher goes first when requests wait.
+    pub priority: i32,
+}
+
+impl Plan {
+    /// The plan that serves when a strategy has none: candidates with the lowest load for their weight first, and the
+    /// cache only for requests whose answer is expected to be the same again.
+    pub fn default_for(asked: &PlanRequest, candidates: &[Candidate]) -> Self {
+        let load = |index: u32| {
+            candidates.get(index as usize).map_or(f32::INFINITY, |candidate| {
+                (candidate.in_flight + candidate.queued + 1) as f32 / candidate.weight.max(0.001)
+                    * (1.0 + 10.0 * candidate.error_rate)
+            })
+        };
+        let mut order: Vec<u32> = (0..candidates.len() as u32).collect();
+        order.sort_by(|a, b| load(*a).total_cmp(&load(*b)));
+        Self {
+            order,
+            cache_read: asked.is_deterministic,
+            cache_write: asked.is_deterministic,
+            cache_ttl_ms: 0,
+            first_byte_timeout_ms: 0,
+            hedge_after_ms: 0,
+            priority: asked.priority,
+        }
+    }
+
+    /// What is wrong with the plan for a call with `candidates` candidates, if anything.
+    pub fn defect(&self, candidates: usize) -> Option<String> {
+        if self.order.is_empty() && candidates > 0 {
+            return Some("order is empty; name at least one candidate".to_owned());
+        }
+        if self.order.len() > candidates {
+            return Some(format!("order has {} entries for {candidates} candidates", self.order.len()));
+        }
+        for (at, index) in self.order.iter().enumerate() {
+            if *index as usize >= candidates {
+                return Some(format!("order names candidate {index}; there are {candidates}"));
+            }
+            if self.order[..at].contains(index) {
+                return Some(format!("order names candidate {index} twice"));
+            }
+        }
+        None
+    }
+}

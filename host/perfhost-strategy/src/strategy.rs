@@ -1,0 +1,192 @@
+//! The trait that a loaded strategy implements, and how a call to one can fail.
+//!
+//! perfhost-wasm implements it for components; tests implement it natively.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::advice::{Advice, Choice};
+use crate::knob::OfferedKnob;
+use crate::observation::Hardware;
+use crate::plan::FleetNames;
+use crate::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal};
+
+/// A setting of a strategy itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Its unit.
+    pub unit: String,
+    /// The value it has when the user sets none.
+    pub default: String,
+    /// For people.
+    pub meaning: String,
+}
+
+/// What a strategy says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// Its name.
+    pub name: String,
+    /// Its own semantic version.
+    pub version: String,
+    /// One sentence.
+    pub summary: String,
+    /// Its goal in measurable terms.
+    pub goal: String,
+    /// Metrics it reads.
+    pub reads: Vec<String>,
+    /// Knobs it may turn.
+    pub turns: Vec<String>,
+    /// What a user can set.
+    pub parameters: Vec<Parameter>,
+}
+
+/// Which of the contract's worlds a strategy implements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum World {
+    /// Tunes knobs and plans requests.
+    Strategy,
+    /// Tunes knobs.
+    Tuner,
+    /// Tunes knobs and advises on variants.
+    Advisor,
+}
+
+/// Names one loaded strategy exactly, in logs, headers and records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// From its description.
+    pub name: String,
+    /// From its description.
+    pub version: String,
+    /// SHA-256 of the plugin file, in hexadecimal.
+    pub digest: String,
+    /// What it implements.
+    pub world: World,
+    /// Where it was loaded from: `built-in`, a path, or `upload`.
+    pub source: String,
+}
+
+/// How a call to a strategy failed. The message names the cause; the caller names the strategy.
+#[derive(Debug, Clone, Error, PartialEq, Eq, Serialize)]
+#[serde(tag = "code", content = "message", rename_all = "kebab-case")]
+pub enum StrategyError {
+    /// The guest trapped; with its backtrace where there is one.
+    #[error("trapped in {call}: {message}")]
+    Trap {
+        /// The contract's function.
+        call: &'static str,
+        /// The trap and the guest's backtrace.
+        message: String,
+    },
+    /// The call went past its time limit.
+    #[error("{call} took longer than its limit of {limit_ms} ms")]
+    Timeout {
+        /// The contract's function.
+        call: &'static str,
+        /// The limit.
+        limit_ms: u64,
+    },
+    /// The guest asked for more memory than its limit.
+    #[error("{call} ran out of memory: asked for {asked_bytes} bytes, limit {limit_bytes}")]
+    OutOfMemory {
+        /// The contract's function.
+        call: &'static str,
+        /// What it asked for in all.
+        asked_bytes: u64,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The answer was larger than its limit.
+    #[error("{call} answered too much: {what} is {size}, limit {limit}")]
+    OutputTooLarge {
+        /// The contract's function.
+        call: &'static str,
+        /// Which part of the answer.
+        what: &'static str,
+        /// Its size (items or bytes).
+        size: u64,
+        /// The limit in the same unit.
+        limit: u64,
+    },
+    /// The answer breaks the contract's rules.
+    #[error("{call} gave an invalid answer: {message}")]
+    InvalidAnswer {
+        /// The contract's function.
+        call: &'static str,
+        /// What is wrong and what is allowed.
+        message: String,
+    },
+    /// The guest called an import that it is not granted.
+    #[error("{call} used {import}, which strategies are not granted")]
+    NotGranted {
+        /// The contract's function.
+        call: &'static str,
+        /// The import.
+        import: String,
+    },
+    /// The guest answered with a fault of its own.
+    #[error("{call} failed: {message}")]
+    Fault {
+        /// The contract's function.
+        call: &'static str,
+        /// The guest's words.
+        message: String,
+    },
+    /// The strategy does not export the interface that the call belongs to.
+    #[error("{call} is not exported by this strategy")]
+    NotExported {
+        /// The contract's function.
+        call: &'static str,
+    },
+}
+
+/// A loaded strategy. Calls are synchronous and bounded in time; every method may be called from any thread.
+pub trait Strategy: Send + Sync {
+    /// Exactly which strategy this is.
+    fn identity(&self) -> &Identity;
+
+    /// What it says of itself.
+    fn description(&self) -> &Description;
+
+    /// Sets the user's parameters and the knobs it may turn.
+    fn configure(&self, parameters: &[(String, String)], knobs: &[OfferedKnob]) -> Result<(), StrategyError>;
+
+    /// Asks for knob changes.
+    fn propose(&self, seen: &Observation) -> Result<Vec<Proposal>, StrategyError>;
+
+    /// Tells it what came of its proposals.
+    fn learn(&self, outcomes: &[Outcome]) -> Result<(), StrategyError>;
+
+    /// Its state, for the next generation or the next start.
+    fn save(&self) -> Result<Vec<u8>, StrategyError>;
+
+    /// Hands it state that `save` gave.
+    fn restore(&self, state: &[u8]) -> Result<(), StrategyError>;
+
+    /// Tells it what the indexes of later plan calls refer to.
+    fn fleet(&self, names: &FleetNames) -> Result<(), StrategyError>;
+
+    /// Plans one request. [`StrategyError::NotExported`] for tuners and advisors.
+    fn plan(&self, asked: &PlanRequest, candidates: &[Candidate]) -> Result<Plan, StrategyError>;
+
+    /// Recommends variants. [`StrategyError::NotExported`] for all but advisors.
+    fn advise(
+        &self,
+        on: &Hardware,
+        context_tokens: u32,
+        parallel: u32,
+        choices: &[Choice],
+    ) -> Result<Vec<Advice>, StrategyError>;
+
+    /// Gives back what is idle (warm instances). Called every few seconds.
+    fn trim(&self) {}
+
+    /// Warm instances held at present, for `plugin inspect`.
+    fn warm_instances(&self) -> usize {
+        0
+    }
+}
