@@ -8,6 +8,9 @@
 //! - [`settings`]: the immutable snapshot of every knob's value that hot paths read
 //! - [`observation`]: what a strategy sees
 //! - [`proposal`]: what it asks for, and what came of it
+//! - [`decision`]: what the decision log keeps of it
+//! - [`guard`]: judges it, applies what is safe, measures, rolls back
+//! - [`supervisor`]: when a strategy that keeps failing is retired, and when it is tried again
 //! - [`plan`]: its answer for one request
 //! - [`advice`]: its answer on variants of a model
 //! - [`strategy`]: the trait that a loaded strategy implements, and how it can fail
@@ -15,7 +18,9 @@
 //! - [`shared`]: how a new snapshot reaches the hot paths without a lock
 
 pub mod advice;
+pub mod decision;
 pub mod generation;
+pub mod guard;
 pub mod knob;
 pub mod observation;
 pub mod plan;
@@ -24,9 +29,12 @@ pub mod scope;
 pub mod settings;
 pub mod shared;
 pub mod strategy;
+pub mod supervisor;
 pub mod value;
 
+pub use decision::{CycleRecord, Decision, DecisionUpdate};
 pub use generation::Generation;
+pub use guard::{Guard, GuardPolicy};
 pub use knob::{Knob, KnobId};
 pub use observation::Observation;
 pub use plan::{Candidate, Plan, PlanRequest};
@@ -35,4 +43,5 @@ pub use scope::Scope;
 pub use settings::Settings;
 pub use shared::{Reader, Shared};
 pub use strategy::{Strategy, StrategyError};
+pub use supervisor::{Supervisor, SupervisorPolicy};
 pub use value::Value;

@@ -1,0 +1,132 @@
+//! `/metrics` for Prometheus, `/api/metrics/current` and `/api/metrics/historical`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use perfhost_strategy::observation::metric;
+use perfhost_strategy::{KnobId, Scope, Settings};
+use perfhost_telemetry::{ExtraKind, ExtraMetric, HistoryQuery, prometheus};
+use serde_json::json;
+
+use super::blocking;
+use super::query::Query;
+use super::reply::{Reply, Trouble};
+use crate::caching::now_ms;
+use crate::services::Services;
+
+/// Windows that are kept for the present.
+const WINDOWS: [(&str, Duration); 2] = [("10s", Duration::from_secs(10)), ("60s", Duration::from_secs(60))];
+
+/// Most points in one answer.
+const MOST_POINTS: u64 = 10_000;
+
+/// The shortest step of history.
+const SHORTEST_STEP_MS: u64 = 10_000;
+
+pub(crate) async fn prometheus(services: &Arc<Services>) -> Result<Reply, Trouble> {
+    let services = services.clone();
+    let text = blocking(move || prometheus::render(&services.telemetry, &extra(&services))).await?;
+    Ok(Reply::text("text/plain; version=0.0.4; charset=utf-8", text))
+}
+
+/// `?window=10s|60s`, 60s by default.
+pub(crate) async fn current(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
+    query.only(&["window"])?;
+    let (name, window) = match query.text("window") {
+        None => WINDOWS[1],
+        Some(asked) => WINDOWS
+            .into_iter()
+            .find(|(name, _)| *name == asked)
+            .ok_or_else(|| Trouble::invalid(format!("window={asked:?} is not kept; allowed: 10s, 60s")))?,
+    };
+    let telemetry = services.telemetry.clone();
+    let (metrics, strategies) = blocking(move || (telemetry.window(window), telemetry.by_strategy(window))).await?;
+    let strategies: Vec<_> =
+        strategies.into_iter().map(|(strategy, metrics)| json!({ "strategy": strategy, "metrics": metrics })).collect();
+    Ok(Reply::json(&json!({ "at_ms": now_ms(), "window": name, "metrics": metrics, "strategies": strategies })))
+}
+
+/// `?metric=&scope=&from=&to=&step=`; the last hour of the whole host in at most 360 steps by default.
+pub(crate) async fn historical(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
+    query.only(&["metric", "scope", "from", "to", "step"])?;
+    let known = || metric::ALL.iter().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
+    let name = query.text("metric").ok_or_else(|| Trouble::invalid(format!("metric is missing; one of {}", known())))?;
+    let Some(info) = metric::ALL.iter().find(|metric| metric.name == name) else {
+        return Err(Trouble::invalid(format!("metric={name:?} is not known; one of {}", known())));
+    };
+    let now = now_ms();
+    let to_ms = query.moment("to", now)?.unwrap_or(now);
+    let from_ms = query.moment("from", now)?.unwrap_or(to_ms.saturating_sub(3_600_000));
+    if from_ms >= to_ms {
+        return Err(Trouble::invalid("from must be before to"));
+    }
+    let length_ms = to_ms - from_ms;
+    let step_ms = match query.duration("step")? {
+        None => (length_ms / 360).next_multiple_of(SHORTEST_STEP_MS).max(SHORTEST_STEP_MS),
+        Some(step) => step.as_millis() as u64,
+    };
+    if step_ms < SHORTEST_STEP_MS || length_ms / step_ms > MOST_POINTS {
+        let message = format!("step must be at least 10s and make at most {MOST_POINTS} points");
+        return Err(Trouble::invalid(message));
+    }
+    let scope = Scope::parse(query.text("scope").unwrap_or_default());
+    let wanted = HistoryQuery { metric: name.to_owned(), scope: scope.clone(), from_ms, to_ms, step_ms };
+    let store = services.store.clone();
+    let points = blocking(move || store.history(&wanted)).await??;
+    Ok(Reply::json(&json!({
+        "metric": info.name,
+        "unit": info.unit,
+        "scope": scope,
+        "from_ms": from_ms,
+        "to_ms": to_ms,
+        "step_ms": step_ms,
+        "points": points,
+    })))
+}
+
+/// What telemetry does not count by itself: admission, knobs, planning, cache.
+fn extra(services: &Services) -> Vec<ExtraMetric> {
+    let gauge = |name: &str, help: &str, value: f64| ExtraMetric {
+        name: name.to_owned(),
+        help: help.to_owned(),
+        kind: ExtraKind::Gauge,
+        labels: Vec::new(),
+        value,
+    };
+    let counter =
+        |name: &str, help: &str, value: u64| ExtraMetric { kind: ExtraKind::Counter, ..gauge(name, help, value as f64) };
+    let generation = services.generation.load();
+    let planning = generation.planning.read();
+    let cache = services.cache.stats();
+    let mut list = vec![
+        gauge("perfhost_in_flight", "Requests admitted and not yet finished.", services.admission.in_flight() as f64),
+        gauge("perfhost_queued", "Requests waiting for admission.", services.admission.queued() as f64),
+        gauge("perfhost_cache_bytes", "Bytes of kept answers.", cache.bytes as f64),
+        gauge("perfhost_cache_entries", "Kept answers.", cache.entries as f64),
+        gauge("perfhost_strategy_generation", "Number of the strategy in service.", generation.number as f64),
+    ];
+    list.extend([
+        counter("perfhost_plan_calls_total", "Plan calls of this generation.", planning.calls),
+        counter("perfhost_plan_failures_total", "Plan calls that failed.", planning.failures),
+        counter("perfhost_plan_overruns_total", "Plan calls over their budget.", planning.overruns),
+    ]);
+    let settings = services.settings.load();
+    let providers: Vec<_> = services.fleet.providers().iter().map(|provider| provider.name().to_owned()).collect();
+    list.extend(knobs(&settings, &providers));
+    list
+}
+
+/// Every knob that is a number, in every scope.
+fn knobs(settings: &Settings, providers: &[String]) -> impl Iterator<Item = ExtraMetric> {
+    settings.list(providers).into_iter().filter_map(|setting| {
+        let is_known = KnobId::ALL.iter().any(|id| id.name() == setting.name);
+        let value = setting.value.as_number().filter(|_| is_known)?;
+        Some(ExtraMetric {
+            name: "perfhost_knob".to_owned(),
+            help: "Present value of a knob, in its own unit.".to_owned(),
+            kind: ExtraKind::Gauge,
+            labels: vec![("knob".to_owned(), setting.name), ("scope".to_owned(), setting.scope.as_str().to_owned())],
+            value,
+        })
+    })
+}

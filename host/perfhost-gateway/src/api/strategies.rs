@@ -1,0 +1,63 @@
+//! `/api/strategies`: what is in service, loading another, going back. `/api/knobs`: what strategies turn.
+
+use std::sync::Arc;
+
+use http::{Request, header};
+use hyper::body::Incoming;
+use serde::Deserialize;
+
+use super::blocking;
+use super::query::Query;
+use super::reply::{Reply, Trouble};
+use crate::control::StrategySource;
+use crate::receive::receive;
+use crate::services::Services;
+
+/// The body of a load by name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ByName {
+    name: String,
+}
+
+pub(crate) async fn list(services: &Arc<Services>) -> Result<Reply, Trouble> {
+    let control = services.control.clone();
+    Ok(Reply::json(&blocking(move || control.strategies()).await?))
+}
+
+pub(crate) async fn knobs(services: &Arc<Services>) -> Result<Reply, Trouble> {
+    let control = services.control.clone();
+    Ok(Reply::json(&blocking(move || control.knobs()).await?))
+}
+
+/// Takes `{"name": …}` as JSON, or a plugin file as `application/wasm` with `?name=`.
+pub(crate) async fn load(
+    services: &Arc<Services>,
+    query: &Query,
+    request: Request<Incoming>,
+) -> Result<Reply, Trouble> {
+    let is_file = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"application/wasm"));
+    query.only(if is_file { &["name"] } else { &[] })?;
+    let limits = services.limits;
+    let body = receive(request.into_body(), limits.plugin_bytes, limits.body_timeout).await?;
+    let source = if is_file {
+        let name = query.text("name").filter(|name| !name.is_empty()).ok_or_else(|| {
+            Trouble::invalid("an uploaded strategy needs a name: POST /api/strategies?name=my-strategy")
+        })?;
+        StrategySource::Uploaded { name: name.to_owned(), bytes: body.into() }
+    } else {
+        let wanted: ByName = serde_json::from_slice(&body)
+            .map_err(|error| Trouble::invalid(format!("the body is not {{\"name\":\"…\"}}: {error}")))?;
+        StrategySource::Named(wanted.name)
+    };
+    let control = services.control.clone();
+    Ok(Reply::json(&blocking(move || control.load(source)).await??))
+}
+
+pub(crate) async fn rollback(services: &Arc<Services>) -> Result<Reply, Trouble> {
+    let control = services.control.clone();
+    Ok(Reply::json(&blocking(move || control.rollback()).await??))
+}

@@ -1,0 +1,75 @@
+//! What the HTTP API asks of the process that embeds the gateway: the strategies, the knobs, the state of the machine.
+//!
+//! The gateway knows neither how strategies are loaded nor who turns knobs; the binary implements [`Control`].
+
+use serde_json::Value;
+use thiserror::Error;
+
+/// Where a strategy to load comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StrategySource {
+    /// A built-in's name or a path on the host's machine.
+    Named(String),
+    /// A plugin file sent by the client.
+    Uploaded {
+        /// What to call it in messages.
+        name: String,
+        /// The file.
+        bytes: Vec<u8>,
+    },
+}
+
+/// Why a control call was not done. Each becomes one HTTP status.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum ControlError {
+    /// What was asked for is wrong: 422.
+    #[error("{message}")]
+    Invalid {
+        /// For programs, in kebab-case or snake_case.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// What was asked for is not there: 404.
+    #[error("{message}")]
+    NotFound {
+        /// For people.
+        message: String,
+    },
+    /// The present state does not allow it (nothing to roll back to, a load under way): 409.
+    #[error("{message}")]
+    Conflict {
+        /// For programs.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// The host failed: 500.
+    #[error("{message}")]
+    Failed {
+        /// For people.
+        message: String,
+    },
+}
+
+/// The host behind the API. Calls may block (they compile, read files, wait for the control loop); the gateway makes
+/// them on the blocking pool. Answers are JSON objects, passed to the client as they are.
+pub trait Control: Send + Sync + 'static {
+    /// The strategies in service and at hand, for `GET /api/strategies`.
+    fn strategies(&self) -> Value;
+
+    /// Loads a strategy and puts it in service, for `POST /api/strategies`.
+    fn load(&self, source: StrategySource) -> Result<Value, ControlError>;
+
+    /// Puts the strategy before in service again, for `POST /api/strategies/rollback`.
+    fn rollback(&self) -> Result<Value, ControlError>;
+
+    /// Every knob with its value, for `GET /api/knobs`.
+    fn knobs(&self) -> Value;
+
+    /// The host in short, for `GET /api/system/status`.
+    fn status(&self) -> Value;
+
+    /// The machine, this process and its engines, for `GET /api/system/resources`.
+    fn resources(&self) -> Value;
+}

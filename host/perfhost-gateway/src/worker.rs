@@ -1,0 +1,190 @@
+//! What one worker thread owns: connections to providers, its recorder, and its view of what others replace.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use perfhost_strategy::plan::Operation;
+use perfhost_strategy::settings::ProviderSettings;
+use perfhost_strategy::{Generation, Reader, Settings};
+use perfhost_telemetry::{Recorder, SeriesId};
+use perfhost_upstream::{Client, FleetView};
+use tokio::task::JoinSet;
+
+use crate::answer::Answer;
+use crate::connection::Busy;
+use crate::headers::RequestIds;
+use crate::planning::Watch;
+use crate::router;
+use crate::services::Services;
+
+/// One worker thread's own. Never leaves its thread.
+pub(crate) struct Worker {
+    services: Arc<Services>,
+    client: Client,
+    recorder: Recorder,
+    request_ids: RequestIds,
+    readers: RefCell<Readers>,
+    view: RefCell<Rc<View>>,
+    /// Answers that outlive their client because equal requests share them.
+    background: RefCell<JoinSet<()>>,
+    is_stopping: Cell<bool>,
+}
+
+struct Readers {
+    settings: Reader<Settings>,
+    generation: Reader<Generation>,
+    fleet: Reader<FleetView>,
+}
+
+/// Settings, strategy and fleet as one request sees them from beginning to end, with what is derived from them.
+pub(crate) struct View {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) fleet: Arc<FleetView>,
+    /// By the fleet's provider index.
+    pub(crate) providers: Vec<ProviderView>,
+    /// The strategy as `name@version`.
+    pub(crate) strategy: HeaderValue,
+    pub(crate) watch: Rc<Watch>,
+    series: RefCell<HashMap<(Option<usize>, u32, Operation), SeriesId>>,
+}
+
+/// What a request needs to know of a provider besides its state.
+pub(crate) struct ProviderView {
+    pub(crate) settings: ProviderSettings,
+    pub(crate) name: HeaderValue,
+}
+
+impl Worker {
+    pub(crate) fn new(services: Arc<Services>, workers: usize) -> Self {
+        let mut readers = Readers {
+            settings: Reader::new(services.settings.clone()),
+            generation: Reader::new(services.generation.clone()),
+            fleet: Reader::new(services.fleet.view()),
+        };
+        let view = View::of(&mut readers, None);
+        Self {
+            client: Client::new(services.tls.clone()).with_workers(workers),
+            recorder: services.telemetry.recorder(),
+            request_ids: RequestIds::new(),
+            readers: RefCell::new(readers),
+            view: RefCell::new(Rc::new(view)),
+            background: RefCell::new(JoinSet::new()),
+            is_stopping: Cell::new(false),
+            services,
+        }
+    }
+
+    /// Answers one request, whatever it is.
+    pub(crate) async fn handle(self: Rc<Self>, request: Request<Incoming>, busy: Busy) -> Response<Answer> {
+        let mut response = router::route(&self, request).await;
+        response.body_mut().keep_busy(busy);
+        response
+    }
+
+    pub(crate) fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    pub(crate) fn next_request_id(&self) -> HeaderValue {
+        self.request_ids.next()
+    }
+
+    /// The newest view. Three atomic loads when nothing changed.
+    pub(crate) fn view(&self) -> Rc<View> {
+        let mut readers = self.readers.borrow_mut();
+        let mut view = self.view.borrow_mut();
+        if !view.is_current(&mut readers) {
+            *view = Rc::new(View::of(&mut readers, Some(&view)));
+        }
+        view.clone()
+    }
+
+    /// Runs `task` on this thread though no connection waits for it.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        if self.is_stopping.get() {
+            return;
+        }
+        let mut background = self.background.borrow_mut();
+        while background.try_join_next().is_some() {}
+        background.spawn_local(task);
+    }
+
+    /// Waits for what [`Worker::spawn`] started.
+    pub(crate) async fn finish_background(&self) {
+        let mut tasks = self.background.take();
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Nothing is started any more.
+    pub(crate) fn stop(&self) {
+        self.is_stopping.set(true);
+        self.background.take();
+    }
+
+    /// Gives back what is idle.
+    pub(crate) fn trim(&self) {
+        self.client.trim();
+    }
+
+    /// The series of a request. `provider` is `None` when it went to none.
+    pub(crate) fn series(&self, view: &View, provider: Option<usize>, model: &str, operation: Operation) -> SeriesId {
+        let name = |index: usize| view.fleet.providers.get(index).map_or("", |provider| provider.name());
+        let intern = || {
+            let provider = provider.map_or("", name);
+            self.services.telemetry.series(provider, model, view.strategy.to_str().unwrap_or_default(), operation)
+        };
+        // Only listed models are remembered here: the names of others are the clients' to invent.
+        match view.fleet.model_index(model) {
+            Some(index) => *view.series.borrow_mut().entry((provider, index, operation)).or_insert_with(intern),
+            None => intern(),
+        }
+    }
+}
+
+impl View {
+    fn of(readers: &mut Readers, before: Option<&Rc<View>>) -> Self {
+        let settings = readers.settings.get().clone();
+        let generation = readers.generation.get().clone();
+        let fleet = readers.fleet.get().clone();
+        let identity = generation.strategy.identity();
+        let providers = fleet.providers.iter().map(|provider| ProviderView {
+            settings: settings.provider(provider.name()),
+            name: header_value(provider.name()),
+        });
+        let same_generation = before.filter(|before| Arc::ptr_eq(&before.generation, &generation));
+        Self {
+            providers: providers.collect(),
+            strategy: header_value(&format!("{}@{}", identity.name, identity.version)),
+            watch: same_generation.map_or_else(Rc::default, |before| before.watch.clone()),
+            series: RefCell::default(),
+            settings,
+            generation,
+            fleet,
+        }
+    }
+
+    fn is_current(&self, readers: &mut Readers) -> bool {
+        Arc::ptr_eq(&self.settings, readers.settings.get())
+            && Arc::ptr_eq(&self.generation, readers.generation.get())
+            && Arc::ptr_eq(&self.fleet, readers.fleet.get())
+    }
+}
+
+/// Names may hold what a header may not; those bytes become `?`.
+fn header_value(text: &str) -> HeaderValue {
+    let visible: String = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+    HeaderValue::from_str(&visible).unwrap_or(HeaderValue::from_static("?"))
+}

@@ -1,0 +1,193 @@
+//! A gateway on a free port, built as a test wants it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use perfhost_cache::{Cache, Flights};
+use perfhost_gateway::services::Limits;
+use perfhost_gateway::{
+    AccessPolicy, Admission, Control, ControlError, Services, ShutdownTrigger, StrategySource, run, shutdown_channel,
+};
+use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Value};
+use perfhost_telemetry::{Store, Telemetry};
+use perfhost_upstream::{Endpoint, Fleet, ProviderConfig, ProviderKind, tls_config};
+use serde_json::json;
+
+use super::{Client, Double};
+
+/// A running gateway, stopped when dropped.
+pub(crate) struct Host {
+    pub(crate) services: Arc<Services>,
+    pub(crate) control: Arc<Recorded>,
+    address: SocketAddr,
+    trigger: ShutdownTrigger,
+    thread: Option<JoinHandle<std::io::Result<()>>>,
+    _directory: tempfile::TempDir,
+}
+
+/// How to build one.
+pub(crate) struct Builder {
+    providers: Vec<(String, SocketAddr, bool)>,
+    strategy: Double,
+    settings: Settings,
+    access: AccessPolicy,
+    limits: Limits,
+}
+
+/// A control that remembers what it was asked.
+#[derive(Default)]
+pub(crate) struct Recorded {
+    pub(crate) loads: Mutex<Vec<StrategySource>>,
+}
+
+impl Host {
+    /// With one provider named `local` that lists the model `m`.
+    pub(crate) fn before(provider: SocketAddr) -> Builder {
+        Self::empty().provider("local", provider)
+    }
+
+    pub(crate) fn empty() -> Builder {
+        Builder {
+            providers: Vec::new(),
+            strategy: Double::plain(),
+            settings: Settings::default(),
+            access: AccessPolicy::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client(self.address)
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.services.admission.in_flight()
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.services.admission.queued()
+    }
+
+    pub(crate) fn drain(&self) {
+        self.trigger.drain();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.trigger.stop();
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join().unwrap();
+            if !std::thread::panicking() {
+                ended.unwrap();
+            }
+        }
+    }
+}
+
+impl Builder {
+    pub(crate) fn provider(mut self, name: &str, address: SocketAddr) -> Self {
+        self.providers.push((name.to_owned(), address, false));
+        self
+    }
+
+    pub(crate) fn engine(mut self, name: &str, address: SocketAddr) -> Self {
+        self.providers.push((name.to_owned(), address, true));
+        self
+    }
+
+    pub(crate) fn strategy(mut self, strategy: Double) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    pub(crate) fn knob(mut self, id: KnobId, value: i64) -> Self {
+        self.settings = self.settings.with(id, &Scope::global(), Value::Integer(value));
+        self
+    }
+
+    pub(crate) fn access(mut self, access: AccessPolicy) -> Self {
+        self.access = access;
+        self
+    }
+
+    pub(crate) fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    pub(crate) fn start(self) -> Host {
+        let directory = tempfile::tempdir().unwrap();
+        let fleet = Fleet::new();
+        for (name, address, is_managed) in self.providers {
+            let config = ProviderConfig {
+                name,
+                kind: ProviderKind::OpenAiCompatible,
+                endpoint: Endpoint::parse(&format!("http://{address}")).unwrap(),
+                key: None,
+                is_managed,
+            };
+            fleet.add(config).set_models(vec!["m".to_owned()]);
+        }
+        let control = Arc::new(Recorded::default());
+        let services = Arc::new(Services {
+            fleet,
+            cache: Cache::new(self.settings.cache_capacity_bytes),
+            flights: Flights::new(),
+            telemetry: Telemetry::new(),
+            store: Store::open(directory.path()).unwrap(),
+            admission: Admission::new(&self.settings),
+            settings: Arc::new(Shared::new(Arc::new(self.settings))),
+            generation: Arc::new(Shared::new(Arc::new(Generation::new(1, Arc::new(self.strategy))))),
+            control: control.clone(),
+            access: self.access,
+            tls: tls_config().unwrap(),
+            started_at: SystemTime::now(),
+            limits: self.limits,
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (trigger, shutdown) = shutdown_channel();
+        let running = services.clone();
+        let thread = std::thread::spawn(move || run(listener, running, 2, shutdown));
+        Host { services, control, address, trigger, thread: Some(thread), _directory: directory }
+    }
+}
+
+impl Control for Recorded {
+    fn strategies(&self) -> serde_json::Value {
+        json!({ "strategies": [{ "name": "double" }] })
+    }
+
+    fn load(&self, source: StrategySource) -> Result<serde_json::Value, ControlError> {
+        if source == StrategySource::Named("broken".to_owned()) {
+            let message = "broken: not WebAssembly".to_owned();
+            return Err(ControlError::Invalid { code: "not-wasm".to_owned(), message });
+        }
+        self.loads.lock().unwrap().push(source);
+        Ok(json!({ "loaded": true }))
+    }
+
+    fn rollback(&self) -> Result<serde_json::Value, ControlError> {
+        let message = "there is no strategy before this one".to_owned();
+        Err(ControlError::Conflict { code: "nothing-before".to_owned(), message })
+    }
+
+    fn knobs(&self) -> serde_json::Value {
+        json!({ "knobs": [] })
+    }
+
+    fn status(&self) -> serde_json::Value {
+        json!({ "strategy": "double@1.2.3" })
+    }
+
+    fn resources(&self) -> serde_json::Value {
+        json!({ "cpu": 0.5 })
+    }
+}

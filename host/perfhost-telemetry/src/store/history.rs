@@ -1,0 +1,150 @@
+//! Reading history: the tier that fits the step and reaches back far enough, its newest part filled in from finer tiers.
+
+use std::collections::BTreeMap;
+
+use perfhost_strategy::Scope;
+use rusqlite::{Connection, OptionalExtension};
+use serde::{Deserialize, Serialize};
+
+use super::live::merge_stored;
+use super::rollup::watermark;
+use super::tier::{RAW, TIERS, floor};
+use super::{ReadResult, StoreError, signed};
+use crate::sketch::DDSketch;
+
+/// Longest step; a longer one asked for counts as this. Three hundred years.
+const LONGEST_STEP_MS: u64 = 1 << 43;
+
+/// Points that one answer has at most.
+pub const MOST_POINTS: u64 = 10_000;
+
+/// What history to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryQuery {
+    /// One of [`perfhost_strategy::observation::metric::ALL`].
+    pub metric: String,
+    /// A scope, or a strategy behind [`crate::window::STRATEGY_SCOPE_PREFIX`].
+    pub scope: Scope,
+    /// From the step that holds this Unix time, in milliseconds.
+    pub from_ms: u64,
+    /// Up to and without this Unix time, in milliseconds.
+    pub to_ms: u64,
+    /// Distance of the points. It is made longer, to a whole number of windows of the tier that is read: 10 s at least,
+    /// and for a range that only a coarser tier reaches back to, that tier's.
+    pub step_ms: u64,
+}
+
+/// The distribution over one step. For numbers per second and gauges, `count` is the seconds that were measured; for
+/// everything else, the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HistoryPoint {
+    /// Beginning of the step, Unix time in milliseconds.
+    pub at_ms: u64,
+    /// Number of measurements, at least 1: a step in which nothing was measured has no point.
+    pub count: u64,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Smallest.
+    pub min: f64,
+    /// Largest.
+    pub max: f64,
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+impl HistoryQuery {
+    /// Whether the range and the number of points are allowed.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let (from_ms, to_ms) = (self.from_ms, self.to_ms);
+        let range_ms = to_ms.checked_sub(from_ms).ok_or(StoreError::EmptyRange { from_ms, to_ms })?;
+        let points = range_ms.div_ceil(self.step_ms.max(RAW.length_ms));
+        if points > MOST_POINTS {
+            let allowed_step_ms = range_ms.div_ceil(MOST_POINTS).next_multiple_of(RAW.length_ms);
+            return Err(StoreError::TooManyPoints { points, most: MOST_POINTS, allowed_step_ms });
+        }
+        Ok(())
+    }
+}
+
+/// Answers a query that was checked.
+pub(super) fn read(connection: &Connection, query: &HistoryQuery) -> ReadResult<Vec<HistoryPoint>> {
+    let series: Option<i64> = connection
+        .prepare_cached("SELECT id FROM series WHERE metric = ?1 AND scope = ?2")?
+        .query_row([&query.metric, query.scope.as_str()], |row| row.get(0))
+        .optional()?;
+    let Some(series) = series else { return Ok(Vec::new()) };
+    let number = tier(connection, series, query)?;
+    let step_ms = query.step_ms.clamp(1, LONGEST_STEP_MS).next_multiple_of(TIERS[number].length_ms);
+
+    let mut steps: BTreeMap<u64, DDSketch> = BTreeMap::new();
+    let mut add = |start_ms: i64, bytes: &[u8]| {
+        merge_stored(steps.entry(floor(start_ms as u64, step_ms)).or_default(), bytes);
+    };
+    let mut from = floor(query.from_ms, step_ms);
+    for number in (0..=number).rev() {
+        let until = match number {
+            0 => query.to_ms,
+            _ => watermark(connection, number)?.unwrap_or(0).min(query.to_ms),
+        };
+        if from < until {
+            let mut select = connection.prepare_cached(
+                "SELECT start_ms, sketch FROM windows WHERE tier = ?1 AND series = ?2 AND start_ms >= ?3 AND start_ms < ?4",
+            )?;
+            let mut rows = select.query([number as i64, series, signed(from), signed(until)])?;
+            while let Some(row) = rows.next()? {
+                add(row.get(0)?, row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
+            }
+            from = until;
+        }
+    }
+    let first = floor(query.from_ms, step_ms);
+    let mut select = connection
+        .prepare_cached("SELECT start_ms, sketch FROM live WHERE series = ?1 AND start_ms >= ?2 AND start_ms < ?3")?;
+    let mut rows = select.query([series, signed(first), signed(query.to_ms)])?;
+    while let Some(row) = rows.next()? {
+        add(row.get(0)?, row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
+    }
+    Ok(steps.iter().filter(|(_, sketch)| !sketch.is_empty()).map(|(at_ms, sketch)| point(*at_ms, sketch)).collect())
+}
+
+/// The coarsest tier that fits the step, or a coarser one where only that reaches back to the beginning.
+fn tier(connection: &Connection, series: i64, query: &HistoryQuery) -> rusqlite::Result<usize> {
+    let mut number = TIERS.iter().rposition(|tier| tier.length_ms <= query.step_ms).unwrap_or(0);
+    let mut select = connection
+        .prepare_cached("SELECT start_ms FROM windows WHERE tier = ?1 AND series = ?2 ORDER BY start_ms LIMIT 1")?;
+    let mut oldest = |number: usize| -> rusqlite::Result<Option<u64>> {
+        let found: Option<i64> = select.query_row([number as i64, series], |row| row.get(0)).optional()?;
+        Ok(found.map(|start_ms| start_ms as u64))
+    };
+    let mut reaches_back_to = oldest(number)?;
+    for coarser in number + 1..TIERS.len() {
+        if reaches_back_to.is_some_and(|oldest_ms| oldest_ms <= query.from_ms) {
+            break;
+        }
+        if let Some(older) = oldest(coarser)?
+            && reaches_back_to.is_none_or(|finer| older + TIERS[coarser].length_ms <= finer)
+            && older < query.to_ms
+        {
+            (number, reaches_back_to) = (coarser, Some(older));
+        }
+    }
+    Ok(number)
+}
+
+fn point(at_ms: u64, sketch: &DDSketch) -> HistoryPoint {
+    let summary = sketch.summary();
+    HistoryPoint {
+        at_ms,
+        count: summary.count,
+        mean: summary.mean,
+        min: summary.min,
+        max: summary.max,
+        p50: summary.p50,
+        p95: summary.p95,
+        p99: summary.p99,
+    }
+}

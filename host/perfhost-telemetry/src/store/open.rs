@@ -1,0 +1,149 @@
+//! Opening the file: settings, a check after an unclean end, and setting a damaged one aside.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{StoreError, schema};
+
+/// How long one connection waits for another. Only checkpoints and backups by other programs ever hold it up.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Damaged files that are kept for whoever wants to look into them.
+const KEPT_DAMAGED: usize = 3;
+
+/// Beside the file while it is in use; still there at the next start after an unclean end.
+const IN_USE_SUFFIX: &str = ".in-use";
+
+const DAMAGED_INFIX: &str = ".corrupt-";
+
+/// The writer's connection to an intact and up-to-date file.
+pub(super) fn open(dir: &Path, path: &Path) -> Result<Connection, StoreError> {
+    fs::create_dir_all(dir).map_err(|source| file_error("creating", dir, source))?;
+    let in_use = beside(path, IN_USE_SUFFIX);
+    let was_ended_uncleanly = in_use.exists();
+    let opened = match prepare(path, was_ended_uncleanly) {
+        Err(Failure::Damaged(cause)) => {
+            let aside = set_aside(path)?;
+            tracing::warn!(%cause, file = %path.display(), kept_as = %aside.display(),
+                "the database is damaged; starting a new one");
+            prepare(path, false)
+        }
+        other => other,
+    };
+    let connection = match opened {
+        Ok(connection) => connection,
+        Err(Failure::Newer(found)) => {
+            return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: schema::VERSION });
+        }
+        Err(Failure::Database(source)) => {
+            return Err(StoreError::Database { doing: "opening", what: "the database", source });
+        }
+        Err(Failure::Damaged(cause)) => {
+            return Err(file_error("replacing", path, std::io::Error::other(cause)));
+        }
+    };
+    fs::write(&in_use, b"").map_err(|source| file_error("marking", &in_use, source))?;
+    Ok(connection)
+}
+
+/// Notes that the file was closed in order.
+pub(super) fn mark_clean(path: &Path) {
+    let in_use = beside(path, IN_USE_SUFFIX);
+    if let Err(error) = fs::remove_file(&in_use) {
+        tracing::debug!(%error, file = %in_use.display(), "the next start will check the database");
+    }
+}
+
+/// A connection for reading.
+pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "cache_size", -1_024)?;
+    Ok(connection)
+}
+
+enum Failure {
+    Damaged(String),
+    Newer(i64),
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Failure::Damaged(error.to_string()),
+            _ => Failure::Database(error),
+        }
+    }
+}
+
+fn prepare(path: &Path, is_check_due: bool) -> Result<Connection, Failure> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    // Counts only for a new file: lets retention give space back.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // With WAL this can lose the last commits when the machine fails, never when the process does, and never damages.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    let found = schema::version(&connection)?;
+    if found > schema::VERSION {
+        return Err(Failure::Newer(found));
+    }
+    if is_check_due {
+        let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if answer != "ok" {
+            return Err(Failure::Damaged(answer));
+        }
+    }
+    schema::migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Renames the file and what belongs to it; returns the new name.
+fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let aside = beside(path, &format!("{DAMAGED_INFIX}{now_ms}"));
+    fs::rename(path, &aside).map_err(|source| file_error("setting aside", path, source))?;
+    for suffix in ["-wal", "-shm"] {
+        let from = beside(path, suffix);
+        if from.exists() {
+            // A log that stayed would be taken for the new file's.
+            fs::rename(&from, beside(&aside, suffix)).map_err(|source| file_error("setting aside", &from, source))?;
+        }
+    }
+    forget_oldest(path);
+    Ok(aside)
+}
+
+fn forget_oldest(path: &Path) {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let prefix = format!("{}{DAMAGED_INFIX}", name.to_string_lossy());
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    // The names end in times of equal length, so they sort by age.
+    let mut damaged: Vec<String> =
+        names.filter(|name| name.starts_with(&prefix) && !name.ends_with("-wal") && !name.ends_with("-shm")).collect();
+    damaged.sort_unstable();
+    for old in damaged.iter().rev().skip(KEPT_DAMAGED) {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(dir.join(format!("{old}{suffix}")));
+        }
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn file_error(doing: &'static str, path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::File { doing, path: path.to_owned(), source }
+}

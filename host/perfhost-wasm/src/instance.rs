@@ -1,0 +1,277 @@
+//! One instance of a strategy and its calls, each within its limits.
+//!
+//! An instance that failed in guest code is spent: [`Instance::is_spent`] says so, and its owner drops it.
+
+use std::time::Duration;
+
+use perfhost_strategy::advice::{Advice, Choice};
+use perfhost_strategy::knob::OfferedKnob;
+use perfhost_strategy::observation::Hardware;
+use perfhost_strategy::plan::FleetNames;
+use perfhost_strategy::strategy::Description;
+use perfhost_strategy::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal, StrategyError};
+use wasmtime::Store;
+
+use crate::bindings::exports::perfhost::strategy::{advise, control, route};
+use crate::convert::{from_guest, to_guest};
+use crate::failure::{Circumstances, classify};
+use crate::guest::Guest;
+use crate::limits::Limits;
+use crate::setup::Applied;
+use crate::ticker::{Ticker, ticks};
+
+/// Handles (streams, timers) that one instance may hold at a time.
+const MAX_HANDLES: usize = 4_096;
+
+/// One instance.
+pub(crate) struct Instance {
+    store: Store<Guest>,
+    control: control::Guest,
+    route: Option<route::Guest>,
+    advise: Option<advise::Guest>,
+    /// Parts of the set-up that it has been given.
+    pub(crate) applied: Applied,
+    candidates: Vec<route::Candidate<'static>>,
+    plans: u64,
+    ready_bytes: u64,
+    is_spent: bool,
+}
+
+/// What a call needs from its surroundings.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) ticker: &'a Ticker,
+}
+
+/// The exports of a component, looked up once.
+pub(crate) struct Exports {
+    pub(crate) control: control::GuestIndices,
+    pub(crate) route: Option<route::GuestIndices>,
+    pub(crate) advise: Option<advise::GuestIndices>,
+}
+
+impl Instance {
+    /// Makes an instance; guest code that runs while it starts has `limit`.
+    pub(crate) fn new(
+        pre: &wasmtime::component::InstancePre<Guest>,
+        exports: &Exports,
+        guest: Guest,
+        context: Context<'_>,
+        limit: Duration,
+    ) -> Result<Self, StrategyError> {
+        let mut store = Store::new(pre.engine(), guest);
+        store.limiter(|guest| guest);
+        store.set_hostcall_fuel(context.limits.max_output_bytes);
+        store.set_max_component_handles(MAX_HANDLES);
+        store.set_epoch_deadline(ticks(limit));
+        let started = {
+            let _awake = context.ticker.long_call();
+            pre.instantiate(&mut store).and_then(|instance| {
+                Ok((
+                    exports.control.load(&mut store, &instance)?,
+                    exports.route.as_ref().map(|route| route.load(&mut store, &instance)).transpose()?,
+                    exports.advise.as_ref().map(|advise| advise.load(&mut store, &instance)).transpose()?,
+                ))
+            })
+        };
+        match started {
+            Ok((control, route, advise)) => Ok(Self {
+                store,
+                control,
+                route,
+                advise,
+                applied: Applied::default(),
+                candidates: Vec::new(),
+                plans: 0,
+                ready_bytes: 0,
+                is_spent: false,
+            }),
+            Err(error) => Err(classify(&error, &circumstances(&store, context, "instantiate", limit))),
+        }
+    }
+
+    /// Whether guest code failed in it, so that it cannot be called again.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.is_spent
+    }
+
+    /// Bytes of memory it has at present.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.store.data().memory_bytes
+    }
+
+    /// Marks the present memory as that of an instance in good order.
+    pub(crate) fn mark_ready(&mut self) {
+        self.ready_bytes = self.store.data().memory_bytes;
+    }
+
+    /// Whether it has planned often enough, or grown enough, to be replaced.
+    #[inline]
+    pub(crate) fn is_due_for_retirement(&self, limits: &Limits) -> bool {
+        self.plans >= limits.retire_after_calls
+            || self.store.data().memory_bytes > self.ready_bytes + limits.retire_after_growth_bytes
+    }
+
+    pub(crate) fn describe(&mut self, context: Context<'_>, limit: Duration) -> Result<Description, StrategyError> {
+        let given = self.call(context, "describe", limit, |store, guest| guest.call_describe(store))?;
+        from_guest::description(given, context.limits)
+    }
+
+    pub(crate) fn configure(
+        &mut self,
+        context: Context<'_>,
+        limit: Duration,
+        parameters: &[(String, String)],
+        knobs: &[OfferedKnob],
+    ) -> Result<(), StrategyError> {
+        let parameters = to_guest::parameters(parameters);
+        to_guest::with_knobs(knobs, |knobs| {
+            self.call(context, "configure", limit, |store, guest| guest.call_configure(store, &parameters, knobs))
+        })?
+        .map_err(|fault| from_guest::fault("configure", fault, context.limits))
+    }
+
+    pub(crate) fn propose(
+        &mut self,
+        context: Context<'_>,
+        limit: Duration,
+        seen: &Observation,
+    ) -> Result<Vec<Proposal>, StrategyError> {
+        self.store.data_mut().wasi.reseed();
+        let given = to_guest::with_observation(seen, |seen| {
+            self.call(context, "propose", limit, |store, guest| guest.call_propose(store, seen))
+        })?
+        .map_err(|fault| from_guest::fault("propose", fault, context.limits))?;
+        from_guest::proposals(given, context.limits)
+    }
+
+    pub(crate) fn learn(
+        &mut self,
+        context: Context<'_>,
+        limit: Duration,
+        outcomes: &[Outcome],
+    ) -> Result<(), StrategyError> {
+        let outcomes = to_guest::outcomes(outcomes);
+        self.call(context, "learn", limit, |store, guest| guest.call_learn(store, &outcomes))
+    }
+
+    pub(crate) fn save(&mut self, context: Context<'_>, limit: Duration) -> Result<Vec<u8>, StrategyError> {
+        let given = self.call(context, "save", limit, |store, guest| guest.call_save(store))?;
+        from_guest::state(given, context.limits)
+    }
+
+    pub(crate) fn restore(
+        &mut self,
+        context: Context<'_>,
+        limit: Duration,
+        state: &[u8],
+    ) -> Result<(), StrategyError> {
+        self.call(context, "restore", limit, |store, guest| guest.call_restore(store, state))?
+            .map_err(|fault| from_guest::fault("restore", fault, context.limits))
+    }
+
+    pub(crate) fn fleet(
+        &mut self,
+        context: Context<'_>,
+        limit: Duration,
+        names: &FleetNames,
+    ) -> Result<(), StrategyError> {
+        let Some(route) = &self.route else { return Err(StrategyError::NotExported { call: "fleet" }) };
+        let result = {
+            let _awake = begin(&mut self.store, context, limit);
+            to_guest::with_fleet(names, |names| route.call_fleet(&mut self.store, names))
+        };
+        self.end(result, context, "fleet", limit)
+    }
+
+    pub(crate) fn recommend(
+        &mut self,
+        context: Context<'_>,
+        limit: Duration,
+        on: &Hardware,
+        (context_tokens, parallel): (u32, u32),
+        choices: &[Choice],
+    ) -> Result<Vec<Advice>, StrategyError> {
+        let Some(advise) = &self.advise else { return Err(StrategyError::NotExported { call: "recommend" }) };
+        let result = {
+            let _awake = begin(&mut self.store, context, limit);
+            to_guest::with_choices(on, choices, |on, choices| {
+                advise.call_recommend(&mut self.store, on, context_tokens, parallel, choices)
+            })
+        };
+        let given = self
+            .end(result, context, "recommend", limit)?
+            .map_err(|fault| from_guest::fault("recommend", fault, context.limits))?;
+        from_guest::advice(given, context.limits)
+    }
+
+    /// Plans one request. The hot path: no allocation besides the answer's own list once warm.
+    #[inline]
+    pub(crate) fn plan(
+        &mut self,
+        context: Context<'_>,
+        limit: (Duration, u64),
+        asked: &PlanRequest,
+        candidates: &[Candidate],
+    ) -> Result<Plan, StrategyError> {
+        let Some(route) = &self.route else { return Err(StrategyError::NotExported { call: "plan-request" }) };
+        self.candidates.clear();
+        self.candidates.extend(candidates.iter().map(to_guest::candidate));
+        self.plans += 1;
+        let (limit, ticks) = limit;
+        context.ticker.short_call();
+        self.store.data_mut().refused_bytes = None;
+        self.store.set_epoch_deadline(ticks);
+        match route.call_plan_request(&mut self.store, to_guest::request(asked), &self.candidates) {
+            Ok(given) => from_guest::plan(given, candidates.len(), context.limits),
+            Err(error) => self.end(Err(error), context, "plan-request", limit),
+        }
+    }
+
+    fn call<T>(
+        &mut self,
+        context: Context<'_>,
+        call: &'static str,
+        limit: Duration,
+        run: impl FnOnce(&mut Store<Guest>, &control::Guest) -> wasmtime::Result<T>,
+    ) -> Result<T, StrategyError> {
+        let result = {
+            let _awake = begin(&mut self.store, context, limit);
+            run(&mut self.store, &self.control)
+        };
+        self.end(result, context, call, limit)
+    }
+
+    fn end<T>(
+        &mut self,
+        result: wasmtime::Result<T>,
+        context: Context<'_>,
+        call: &'static str,
+        limit: Duration,
+    ) -> Result<T, StrategyError> {
+        let Guest { wasi, log, .. } = self.store.data_mut();
+        wasi.flush(log);
+        result.map_err(|error| {
+            self.is_spent = true;
+            classify(&error, &circumstances(&self.store, context, call, limit))
+        })
+    }
+}
+
+fn begin<'a>(store: &mut Store<Guest>, context: Context<'a>, limit: Duration) -> crate::ticker::LongCall<'a> {
+    store.data_mut().refused_bytes = None;
+    let awake = context.ticker.long_call();
+    store.set_epoch_deadline(ticks(limit));
+    awake
+}
+
+fn circumstances(store: &Store<Guest>, context: Context<'_>, call: &'static str, limit: Duration) -> Circumstances {
+    Circumstances {
+        call,
+        limit,
+        refused_bytes: store.data().refused_bytes,
+        memory_limit_bytes: context.limits.memory_bytes,
+        output_limit_bytes: context.limits.max_output_bytes as u64,
+    }
+}

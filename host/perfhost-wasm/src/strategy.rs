@@ -1,0 +1,287 @@
+//! A loaded component as a [`Strategy`]: one control instance, and planning instances taken from a pool.
+//!
+//! A failure in guest code costs the instance it happened in and nothing else. The next call runs on a fresh one, which
+//! is given the configuration, the last saved state and the fleet first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use perfhost_strategy::advice::{Advice, Choice};
+use perfhost_strategy::knob::OfferedKnob;
+use perfhost_strategy::observation::Hardware;
+use perfhost_strategy::plan::FleetNames;
+use perfhost_strategy::strategy::{Description, Identity};
+use perfhost_strategy::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal, Strategy, StrategyError};
+use wasmtime::component::InstancePre;
+
+use crate::guest::Guest;
+use crate::host::history::History;
+use crate::host::log::{Log, LogLevel};
+use crate::instance::{Context, Exports, Instance};
+use crate::pool::Pool;
+use crate::runtime::Runtime;
+use crate::setup::{Setup, SharedSetup};
+use crate::ticker::ticks;
+use crate::wasi::{Given, Wasi};
+
+/// A component that is ready to be instantiated, with what its instances share.
+pub(crate) struct Prepared {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) pre: InstancePre<Guest>,
+    pub(crate) exports: Exports,
+    pub(crate) log: Arc<Log>,
+    pub(crate) history: Arc<dyn History>,
+    pub(crate) given: Arc<Given>,
+}
+
+/// What an instance is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Tunes; may read history.
+    Control,
+    /// Plans requests.
+    Planning,
+}
+
+impl Prepared {
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context { limits: &self.runtime.limits, ticker: &self.runtime.ticker }
+    }
+
+    /// A new instance to which nothing has been said.
+    pub(crate) fn instantiate(&self, role: Role, limit: Duration) -> Result<Instance, StrategyError> {
+        let history = (role == Role::Control).then(|| self.history.clone());
+        let guest = Guest::new(&self.runtime.limits, self.log.clone(), history, Wasi::new(self.given.clone()));
+        Instance::new(&self.pre, &self.exports, guest, self.context(), limit)
+    }
+}
+
+/// A strategy in a sandbox.
+pub(crate) struct WasmStrategy {
+    prepared: Prepared,
+    identity: Identity,
+    description: Description,
+    setup: SharedSetup,
+    control: Mutex<Option<Instance>>,
+    pool: Pool,
+    call_limit: Duration,
+    plan_limit: (Duration, u64),
+}
+
+impl WasmStrategy {
+    pub(crate) fn new(prepared: Prepared, identity: Identity, description: Description) -> Self {
+        let limits = &prepared.runtime.limits;
+        Self {
+            setup: SharedSetup::new(),
+            control: Mutex::new(None),
+            pool: Pool::new(limits.warm_max),
+            call_limit: limits.call_timeout,
+            plan_limit: (limits.plan_timeout, ticks(limits.plan_timeout)),
+            prepared,
+            identity,
+            description,
+        }
+    }
+
+    fn is_routed(&self) -> bool {
+        self.prepared.exports.route.is_some()
+    }
+
+    /// A new instance that has been told everything, in the contract's order.
+    fn make(&self, role: Role) -> Result<Instance, StrategyError> {
+        let mut instance = self.prepared.instantiate(role, self.call_limit)?;
+        instance.describe(self.prepared.context(), self.call_limit)?;
+        self.bring_up_to_date(&mut instance, &self.setup.load())?;
+        instance.mark_ready();
+        Ok(instance)
+    }
+
+    fn bring_up_to_date(&self, instance: &mut Instance, setup: &Setup) -> Result<(), StrategyError> {
+        setup.apply(instance, self.prepared.context(), self.call_limit, self.is_routed())
+    }
+
+    /// Runs `call` on the control instance, on a new one when there is none.
+    fn on_control<T>(
+        &self,
+        call: impl FnOnce(&mut Instance) -> Result<T, StrategyError>,
+    ) -> Result<T, StrategyError> {
+        let mut slot = self.control.lock();
+        let mut instance = match slot.take() {
+            Some(instance) => instance,
+            None => self.make(Role::Control)?,
+        };
+        let result = call(&mut instance);
+        if !instance.is_spent() {
+            *slot = Some(instance);
+        }
+        result
+    }
+
+    /// After a call that may have taught the strategy something: hands changed state to the planning instances.
+    fn keep_state(&self, instance: &mut Instance) {
+        match instance.save(self.prepared.context(), self.call_limit) {
+            Ok(state) if state == *self.setup.load().state => {}
+            Ok(state) => {
+                let versions = self.setup.change(|setup, version| {
+                    setup.state = Arc::new(state);
+                    setup.versions.state = version;
+                });
+                // It is this instance's own state.
+                instance.applied.state = versions.state;
+                instance.applied.total = versions.total;
+            }
+            Err(error) => {
+                let message = format!("state was not saved: {error}");
+                self.prepared.log.write(LogLevel::Error, &message);
+            }
+        }
+    }
+
+    /// Brings idle planning instances up to date now, so that no request waits for it. An instance that is in use is
+    /// brought up to date before its next plan.
+    fn refresh_pool(&self) {
+        if !self.is_routed() {
+            return;
+        }
+        let setup = self.setup.load();
+        while let Some(mut instance) = self.pool.take_stale(setup.versions.total) {
+            match self.bring_up_to_date(&mut instance, &setup) {
+                Ok(()) => self.pool.give(instance),
+                Err(error) => {
+                    self.prepared.log.write(LogLevel::Error, &format!("a planning instance was dropped: {error}"));
+                }
+            }
+        }
+    }
+
+    fn apply_to_control(
+        &self,
+        apply: impl FnOnce(&mut Instance, Context<'_>, Duration) -> Result<(), StrategyError>,
+        change: impl FnOnce(&mut Setup, u64),
+    ) -> Result<(), StrategyError> {
+        self.on_control(|instance| {
+            apply(instance, self.prepared.context(), self.call_limit)?;
+            instance.applied = self.setup.change(change);
+            Ok(())
+        })?;
+        self.refresh_pool();
+        Ok(())
+    }
+}
+
+impl Strategy for WasmStrategy {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn configure(&self, parameters: &[(String, String)], knobs: &[OfferedKnob]) -> Result<(), StrategyError> {
+        self.apply_to_control(
+            |instance, context, limit| instance.configure(context, limit, parameters, knobs),
+            |setup, version| {
+                setup.parameters = Arc::new(parameters.to_vec());
+                setup.knobs = Arc::new(knobs.to_vec());
+                setup.versions.configuration = version;
+            },
+        )
+    }
+
+    fn propose(&self, seen: &Observation) -> Result<Vec<Proposal>, StrategyError> {
+        self.prepared.given.set(seen.now_ms, seen.seed);
+        let proposals = self.on_control(|instance| {
+            let proposals = instance.propose(self.prepared.context(), self.call_limit, seen)?;
+            self.keep_state(instance);
+            Ok(proposals)
+        })?;
+        self.refresh_pool();
+        Ok(proposals)
+    }
+
+    fn learn(&self, outcomes: &[Outcome]) -> Result<(), StrategyError> {
+        self.on_control(|instance| {
+            instance.learn(self.prepared.context(), self.call_limit, outcomes)?;
+            self.keep_state(instance);
+            Ok(())
+        })?;
+        self.refresh_pool();
+        Ok(())
+    }
+
+    fn save(&self) -> Result<Vec<u8>, StrategyError> {
+        self.on_control(|instance| instance.save(self.prepared.context(), self.call_limit))
+    }
+
+    fn restore(&self, state: &[u8]) -> Result<(), StrategyError> {
+        self.apply_to_control(
+            |instance, context, limit| instance.restore(context, limit, state),
+            |setup, version| {
+                setup.state = Arc::new(state.to_vec());
+                setup.versions.state = version;
+            },
+        )
+    }
+
+    fn fleet(&self, names: &FleetNames) -> Result<(), StrategyError> {
+        if !self.is_routed() {
+            return Ok(());
+        }
+        self.apply_to_control(
+            |instance, context, limit| instance.fleet(context, limit, names),
+            |setup, version| {
+                setup.fleet = Arc::new(names.clone());
+                setup.versions.fleet = version;
+            },
+        )?;
+        // The first request must not wait for an instance.
+        if self.pool.len() == 0 {
+            self.pool.give(Box::new(self.make(Role::Planning)?));
+        }
+        Ok(())
+    }
+
+    fn plan(&self, asked: &PlanRequest, candidates: &[Candidate]) -> Result<Plan, StrategyError> {
+        if !self.is_routed() {
+            return Err(StrategyError::NotExported { call: "plan-request" });
+        }
+        let mut instance = match self.pool.take() {
+            Some(instance) => instance,
+            None => Box::new(self.make(Role::Planning)?),
+        };
+        if instance.applied.total != self.setup.version() {
+            self.bring_up_to_date(&mut instance, &self.setup.load())?;
+        }
+        let plan = instance.plan(self.prepared.context(), self.plan_limit, asked, candidates);
+        if !instance.is_spent() && !instance.is_due_for_retirement(&self.prepared.runtime.limits) {
+            self.pool.give(instance);
+        }
+        plan
+    }
+
+    fn advise(
+        &self,
+        on: &Hardware,
+        context_tokens: u32,
+        parallel: u32,
+        choices: &[Choice],
+    ) -> Result<Vec<Advice>, StrategyError> {
+        if self.prepared.exports.advise.is_none() {
+            return Err(StrategyError::NotExported { call: "recommend" });
+        }
+        self.on_control(|instance| {
+            let context = self.prepared.context();
+            instance.recommend(context, self.call_limit, on, (context_tokens, parallel), choices)
+        })
+    }
+
+    fn trim(&self) {
+        self.pool.trim();
+    }
+
+    fn warm_instances(&self) -> usize {
+        self.pool.len()
+    }
+}

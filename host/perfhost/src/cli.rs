@@ -1,0 +1,273 @@
+//! The command line as typed. What it means is decided in [`crate::command`] and [`crate::config`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Sources;
+use crate::config::raw::{Raw, RawEngine, RawUpstream};
+
+/// A host for sandboxed optimization strategies in front of LLM providers.
+///
+/// Without a command it serves: point an OpenAI client at http://127.0.0.1:8900/v1.
+#[derive(Debug, Parser)]
+#[command(name = "perfhost", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of serving, when no command is given.
+    #[command(flatten)]
+    pub serve: ServeFlags,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve requests (what `perfhost` without a command does)
+    Serve(Box<ServeFlags>),
+    /// Fetch an engine and a small model, so that perfhost can serve with nothing else installed
+    Setup(LibraryFlags),
+    /// How a running host stands
+    Status(ClientFlags),
+    /// Measurements of the last minute, of all providers or one
+    Metrics {
+        /// Only this provider
+        provider: Option<String>,
+        /// Where and how
+        #[command(flatten)]
+        client: ClientFlags,
+    },
+    /// Processor, memory, disk and network, of the machine, the host and its engines
+    Resources(ClientFlags),
+    /// What strategies asked for, and what came of it
+    Decisions {
+        /// How many, newest first
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// Where and how
+        #[command(flatten)]
+        client: ClientFlags,
+    },
+    /// Strategies: list, inspect, swap
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Models: list, pull, show, advise
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Engines: install, list, logs
+    #[command(subcommand)]
+    Engine(EngineCommand),
+}
+
+/// Commands about strategies.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Strategies of a running host; the built-in ones when none is running
+    List(ClientFlags),
+    /// Load a strategy stage by stage, without serving, and say what it is
+    Inspect {
+        /// A path, or the name of a built-in strategy
+        plugin: String,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// Put another strategy in service on a running host
+    Swap {
+        /// A path, or the name of a built-in strategy
+        plugin: String,
+        /// Where and how
+        #[command(flatten)]
+        client: ClientFlags,
+    },
+    /// Put the strategy before the present one back in service
+    Rollback(ClientFlags),
+}
+
+/// Commands about models.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Models that can be pulled, and those on this machine
+    List(LibraryFlags),
+    /// Fetch, check and keep a model
+    Pull {
+        /// A name of the catalogue (`perfhost model list`), or an https URL of a GGUF file
+        model: String,
+        /// SHA-256 that the file must have; needed for a URL
+        #[arg(long)]
+        sha256: Option<String>,
+        /// Where and how
+        #[command(flatten)]
+        library: LibraryFlags,
+    },
+    /// What a model file says of itself
+    Show {
+        /// A name of the catalogue, or the path of a GGUF file
+        model: String,
+        /// Where and how
+        #[command(flatten)]
+        library: LibraryFlags,
+    },
+    /// Which variant and KV cache type of a model to run on this machine
+    Advise {
+        /// Context of one request, in tokens
+        #[arg(long, default_value_t = 4096)]
+        context: u32,
+        /// Requests at once
+        #[arg(long, default_value_t = 1)]
+        parallel: u32,
+        /// Where and how
+        #[command(flatten)]
+        library: LibraryFlags,
+    },
+}
+
+/// Commands about engines.
+#[derive(Debug, Subcommand)]
+pub enum EngineCommand {
+    /// Set up an engine for perfhost to run
+    Install(LibraryFlags),
+    /// Engines that perfhost can run
+    List(LibraryFlags),
+    /// What an engine printed
+    Logs {
+        /// Provider name of the engine
+        #[arg(default_value = crate::config::checked::DEFAULT_ENGINE_NAME)]
+        name: String,
+        /// How many lines, from the end
+        #[arg(long, default_value_t = 100)]
+        lines: usize,
+        /// Data folder of the host
+        #[arg(long, value_name = "FOLDER")]
+        data_dir: Option<PathBuf>,
+    },
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// What went wrong and was not mended
+    Error,
+    /// What went wrong and was mended
+    Warn,
+    /// What changed
+    #[default]
+    Info,
+    /// What is done and why
+    Debug,
+    /// Everything
+    Trace,
+}
+
+/// Flags of commands that ask a running host.
+#[derive(Debug, Clone, Args)]
+pub struct ClientFlags {
+    /// Address of the running host
+    #[arg(long, env = "PERFHOST_HOST", default_value = "http://127.0.0.1:8900", value_name = "URL")]
+    pub host: String,
+    /// Admin token, where the host asks for one
+    #[arg(long, env = "PERFHOST_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// Flags of commands about engines and models on this machine.
+#[derive(Debug, Clone, Args)]
+pub struct LibraryFlags {
+    /// Folder of engines and models
+    #[arg(long, env = "PERFHOST_LIBRARY_DIR", value_name = "FOLDER")]
+    pub library_dir: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// Flags of serving.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeFlags {
+    /// A strategy: a path, or the name of a built-in one. Repeat for several; the first is in service
+    #[arg(long, value_name = "PLUGIN")]
+    pub plugin: Vec<String>,
+    /// Base URL of a provider that speaks the OpenAI protocol. Repeat for several
+    #[arg(long, value_name = "URL")]
+    pub upstream: Vec<String>,
+    /// Model for the managed engine: a name of the catalogue, or the path of a GGUF file
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Path of a llama-server to run
+    #[arg(long, value_name = "PATH")]
+    pub engine: Option<PathBuf>,
+    /// Run no engine
+    #[arg(long, conflicts_with_all = ["model", "engine"])]
+    pub no_engine: bool,
+    /// Look for no providers but those named
+    #[arg(long)]
+    pub no_discovery: bool,
+    /// Address and port to listen on [default: 127.0.0.1:8900]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Folder of history, decisions and state [default: ~/.local/share/perfhost]
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Folder of engines and models [default: ~/.cache/perfhost]
+    #[arg(long, value_name = "FOLDER")]
+    pub library_dir: Option<PathBuf>,
+    /// Configuration file (.toml, .yaml or .json) [default: ~/.config/perfhost/perfhost.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Start value of a knob: name=value, or name@provider=value. Repeat for several
+    #[arg(long, value_name = "KNOB=VALUE")]
+    pub set: Vec<String>,
+    /// Parameter of the strategy in service: name=value. Repeat for several
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+    /// Threads that serve requests [default: one a core]
+    #[arg(long, value_name = "COUNT")]
+    pub workers: Option<usize>,
+    /// Time between two observations, in milliseconds [default: 5000]
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub interval_ms: Option<u64>,
+    /// How much to log
+    #[arg(long, env = "PERFHOST_LOG", value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
+    pub log: LogLevel,
+    /// Log as JSON lines
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+impl ServeFlags {
+    /// What the flags say, as the last layer of configuration.
+    pub fn sources(&self, environment: Vec<(String, String)>) -> Sources {
+        let upstream = |url: &String| RawUpstream { name: None, url: url.clone(), kind: None, key_env: None, key_file: None };
+        let flags = Raw {
+            listen: self.listen.clone(),
+            data_dir: self.data_dir.clone(),
+            library_dir: self.library_dir.clone(),
+            plugins: Some(self.plugin.clone()).filter(|list| !list.is_empty()),
+            workers: self.workers,
+            discovery: self.no_discovery.then_some(false),
+            upstream: self.upstream.iter().map(upstream).collect(),
+            engine: RawEngine {
+                enabled: self.no_engine.then_some(false),
+                name: None,
+                model: self.model.clone(),
+                program: self.engine.clone(),
+            },
+            tuning: crate::config::raw::RawTuning { interval_ms: self.interval_ms, guard: None },
+            ..Raw::default()
+        };
+        Sources { file: self.config.clone(), environment, flags, set: self.set.clone(), parameters: self.param.clone() }
+    }
+}

@@ -1,0 +1,14 @@
+//! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results.
+
+pub mod client;
+pub mod decisions;
+pub mod engine;
+pub mod library;
+pub mod metrics;
+pub mod model;
+pub mod plugin;
+pub mod print;
+pub mod resources;
+pub mod serve;
+pub mod setup;
+pub mod status;

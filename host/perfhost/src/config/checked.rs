@@ -1,0 +1,346 @@
+//! Configuration as the host runs with it: every value checked, every default filled in.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use perfhost_strategy::guard::GuardPolicy;
+use perfhost_strategy::knob::{Bounds, parse_value};
+use perfhost_strategy::scope::ScopeKind;
+use perfhost_strategy::{KnobId, Scope, Settings, Value};
+use perfhost_upstream::{ApiKey, Endpoint, ProviderConfig, ProviderKind};
+
+use super::load::{ConfigError, Sources};
+use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawUpstream};
+use crate::built_in;
+
+/// Where perfhost listens when nothing else is said.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:8900";
+/// The name of the managed engine's provider when nothing else is said.
+pub const DEFAULT_ENGINE_NAME: &str = "local";
+/// The model that `perfhost setup` fetches.
+pub const DEFAULT_MODEL: &str = "gemma-3-270m";
+/// Time between two observations when nothing else is said.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What the host runs with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from, if any; watched for changes.
+    pub file: Option<PathBuf>,
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// History, decisions, state.
+    pub data_dir: PathBuf,
+    /// Engines and models.
+    pub library_dir: PathBuf,
+    /// Strategies; the first that tunes is in service.
+    pub plugins: Vec<String>,
+    /// Threads that serve requests.
+    pub workers: usize,
+    /// Look for providers.
+    pub discovery: bool,
+    /// Providers named by the user.
+    pub upstreams: Vec<ProviderConfig>,
+    /// The managed engine.
+    pub engine: EngineChoice,
+    /// Parameters by strategy; the empty name holds those of `--param`, for the strategy in service.
+    pub parameters: BTreeMap<String, Vec<(String, String)>>,
+    /// Start values.
+    pub settings: Settings,
+    /// Narrower bounds; `None` for a knob that strategies may not turn.
+    pub limits: BTreeMap<KnobId, Option<Bounds>>,
+    /// Time between two observations.
+    pub interval: Duration,
+    /// When changes are applied, measured and taken back.
+    pub guard: GuardPolicy,
+    /// For /api.
+    pub admin_token: Option<String>,
+    /// For /v1.
+    pub api_key: Option<String>,
+    /// Further names of this host.
+    pub hosts: Vec<String>,
+}
+
+/// Whether to run an engine, and which.
+#[derive(Debug, Clone)]
+pub struct EngineChoice {
+    /// `None`: when a model is named, or when nothing else can be reached and one is installed.
+    pub enabled: Option<bool>,
+    /// Provider name.
+    pub name: String,
+    /// A model of the catalogue or a path; `None` for [`DEFAULT_MODEL`].
+    pub model: Option<String>,
+    /// A `llama-server` to use before any other.
+    pub program: Option<PathBuf>,
+}
+
+impl Config {
+    /// Checks what a person wrote.
+    pub fn check(raw: Raw, sources: &Sources) -> Result<Self, ConfigError> {
+        let listen = raw.listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+        let listen: SocketAddr = listen.parse().map_err(|_| {
+            ConfigError::value("listen", format!("{listen:?} where an IP address and a port are expected, such as {DEFAULT_LISTEN}"))
+        })?;
+        let access = raw.access;
+        if !listen.ip().is_loopback() {
+            for (setting, variable, found) in [
+                ("access.admin_token", "PERFHOST_ADMIN_TOKEN", &access.admin_token),
+                ("access.api_key", "PERFHOST_API_KEY", &access.api_key),
+            ] {
+                if found.is_none() {
+                    let message = format!(
+                        "listening on {listen}, beyond loopback, needs a secret for everyone who can reach it; \
+                         set {setting} in the configuration file or {variable} in the environment"
+                    );
+                    return Err(ConfigError::value(setting, message));
+                }
+            }
+        }
+        let interval = raw.tuning.interval_ms.map_or(DEFAULT_INTERVAL, Duration::from_millis);
+        if !(Duration::from_millis(500)..=Duration::from_secs(3_600)).contains(&interval) {
+            let message = format!("{} where a number of milliseconds from 500 to 3600000 is expected", interval.as_millis());
+            return Err(ConfigError::value("tuning.interval_ms", message));
+        }
+        let mut parameters: BTreeMap<String, Vec<(String, String)>> = raw
+            .parameters
+            .into_iter()
+            .map(|(strategy, pairs)| (strategy, pairs.into_iter().map(|(name, value)| (name, value.to_string())).collect()))
+            .collect();
+        for pair in &sources.parameters {
+            let (name, value) = split_pair("--param", pair)?;
+            parameters.entry(String::new()).or_default().push((name, value));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            file: sources.file.clone().or_else(|| super::load::default_file(sources).filter(|path| path.is_file())),
+            listen,
+            data_dir: folder("data_dir", raw.data_dir, sources, "XDG_DATA_HOME", ".local/share")?,
+            library_dir: folder("library_dir", raw.library_dir, sources, "XDG_CACHE_HOME", ".cache")?,
+            plugins: raw.plugins.filter(|list| !list.is_empty()).unwrap_or_else(|| vec![built_in::DEFAULT.to_owned()]),
+            workers: raw.workers.filter(|workers| *workers > 0).unwrap_or(cores),
+            discovery: raw.discovery.unwrap_or(true),
+            upstreams: upstreams(raw.upstream, sources)?,
+            engine: engine(raw.engine)?,
+            parameters,
+            settings: settings(&raw.knobs, &sources.set)?,
+            limits: limits(&raw.limits)?,
+            interval,
+            guard: raw.tuning.guard.unwrap_or_default(),
+            admin_token: access.admin_token,
+            api_key: access.api_key,
+            hosts: access.hosts,
+        })
+    }
+
+    /// The parameters for a strategy: those under its name, then those of `--param` if it is the one in service.
+    pub fn parameters_for(&self, strategy: &str, is_in_service: bool) -> Vec<(String, String)> {
+        let mut pairs = self.parameters.get(strategy).cloned().unwrap_or_default();
+        if is_in_service {
+            pairs.extend(self.parameters.get("").cloned().unwrap_or_default());
+        }
+        pairs
+    }
+}
+
+fn split_pair(place: &str, pair: &str) -> Result<(String, String), ConfigError> {
+    pair.split_once('=')
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .ok_or_else(|| ConfigError::value(place, format!("{pair:?} where name=value is expected")))
+}
+
+fn folder(
+    key: &str,
+    given: Option<PathBuf>,
+    sources: &Sources,
+    variable: &str,
+    below_home: &str,
+) -> Result<PathBuf, ConfigError> {
+    let usual = || match (sources.variable(variable), sources.variable("HOME")) {
+        (Some(base), _) => Some(PathBuf::from(base).join("perfhost")),
+        (None, Some(home)) => Some(PathBuf::from(home).join(below_home).join("perfhost")),
+        (None, None) => None,
+    };
+    given.or_else(usual).ok_or_else(|| {
+        ConfigError::value(key, format!("neither {key} nor {variable} nor HOME is set; name a folder"))
+    })
+}
+
+fn upstreams(written: Vec<RawUpstream>, sources: &Sources) -> Result<Vec<ProviderConfig>, ConfigError> {
+    let mut list: Vec<ProviderConfig> = Vec::new();
+    for (at, one) in written.into_iter().enumerate() {
+        let place = format!("upstream[{at}]");
+        let endpoint = Endpoint::parse(&one.url).map_err(|error| ConfigError::value(format!("{place}.url"), error.to_string()))?;
+        let kind = match &one.kind {
+            Some(word) => ProviderKind::parse(word).ok_or_else(|| {
+                let allowed = ProviderKind::ALL.map(ProviderKind::as_str).join(", ");
+                ConfigError::value(format!("{place}.kind"), format!("{word:?} is none of {allowed}"))
+            })?,
+            None => ProviderKind::guess(&endpoint),
+        };
+        let key = match (&one.key_env, &one.key_file) {
+            (Some(variable), _) => Some(sources.variable(variable).ok_or_else(|| {
+                ConfigError::value(format!("{place}.key_env"), format!("the variable {variable} is not set"))
+            })?),
+            (None, Some(path)) => Some(std::fs::read_to_string(path).map_err(|error| {
+                ConfigError::value(format!("{place}.key_file"), format!("{}: {error}", path.display()))
+            })?),
+            (None, None) => kind.key_variable().and_then(|variable| sources.variable(variable)),
+        };
+        let name = one.name.unwrap_or_else(|| unique_name(&list, kind));
+        if name.is_empty() || name.contains('/') {
+            return Err(ConfigError::value(format!("{place}.name"), format!("{name:?} where a name without / is expected")));
+        }
+        if list.iter().any(|other| other.name == name) {
+            return Err(ConfigError::value(format!("{place}.name"), format!("{name:?} is taken by another upstream")));
+        }
+        list.push(ProviderConfig { name, kind, endpoint, key: key.map(|key| ApiKey::new(key.trim())), is_managed: false });
+    }
+    Ok(list)
+}
+
+fn unique_name(taken: &[ProviderConfig], kind: ProviderKind) -> String {
+    let base = kind.as_str();
+    let mut name = base.to_owned();
+    let mut number = 2;
+    while taken.iter().any(|other| other.name == name) {
+        name = format!("{base}-{number}");
+        number += 1;
+    }
+    name
+}
+
+fn engine(raw: RawEngine) -> Result<EngineChoice, ConfigError> {
+    let name = raw.name.unwrap_or_else(|| DEFAULT_ENGINE_NAME.to_owned());
+    if name.is_empty() || name.contains('/') {
+        return Err(ConfigError::value("engine.name", format!("{name:?} where a name without / is expected")));
+    }
+    Ok(EngineChoice { enabled: raw.enabled, name, model: raw.model, program: raw.program })
+}
+
+fn known_knob(place: &str, name: &str) -> Result<KnobId, ConfigError> {
+    KnobId::by_name(name).ok_or_else(|| {
+        let names = KnobId::ALL.iter().map(|id| id.name()).collect::<Vec<_>>().join(", ");
+        ConfigError::value(place, format!("no knob is called {name:?}; there are {names}"))
+    })
+}
+
+fn settings(written: &BTreeMap<String, RawKnob>, set: &[String]) -> Result<Settings, ConfigError> {
+    let mut settings = Settings::default();
+    let mut turn = |place: String, name: &str, scope: Scope, text: &str| {
+        let id = known_knob(&place, name)?;
+        if id.knob().scope == ScopeKind::Global && scope != Scope::global() {
+            return Err(ConfigError::value(place, format!("{name} applies to the whole host, not to one provider")));
+        }
+        let value = parse_value(&id.knob().bounds, text).map_err(|message| ConfigError::value(place, message))?;
+        settings = settings.with(id, &scope, value);
+        Ok(())
+    };
+    for (key, knob) in written {
+        match knob {
+            RawKnob::Value(value) => turn(format!("knobs.{key}"), key, Scope::global(), &value.to_string())?,
+            RawKnob::Provider(table) => {
+                for (name, value) in table {
+                    turn(format!("knobs.{key}.{name}"), name, Scope::provider(key), &value.to_string())?;
+                }
+            }
+        }
+    }
+    for pair in set {
+        let (name, value) = split_pair("--set", pair)?;
+        let (name, scope) = name.split_once('@').map_or((name.as_str(), Scope::global()), |(n, s)| (n, Scope::provider(s)));
+        turn(format!("--set {name}"), name, scope, &value)?;
+    }
+    Ok(settings)
+}
+
+fn limits(written: &BTreeMap<String, RawLimit>) -> Result<BTreeMap<KnobId, Option<Bounds>>, ConfigError> {
+    let mut limits = BTreeMap::new();
+    for (name, limit) in written {
+        let place = format!("limits.{name}");
+        let id = known_knob(&place, name)?;
+        let bounds = id.knob().bounds;
+        let wrong = || {
+            let expected = bounds.expected();
+            ConfigError::value(place.clone(), format!("expected \"fixed\", or a narrower range or list than {expected}"))
+        };
+        let narrowed = match (limit, &bounds) {
+            (RawLimit::Word(word), _) if word == "fixed" => None,
+            (RawLimit::Range(lowest, highest), Bounds::IntegerRange(..)) => {
+                Some(Bounds::IntegerRange(*lowest as i64, *highest as i64))
+            }
+            (RawLimit::Range(lowest, highest), Bounds::NumberRange(..)) => Some(Bounds::NumberRange(*lowest, *highest)),
+            (RawLimit::Words(words), Bounds::OneOf(_)) => Some(Bounds::OneOf(words.clone())),
+            _ => return Err(wrong()),
+        };
+        if narrowed.as_ref().is_some_and(|narrowed| !is_within(narrowed, &bounds)) {
+            return Err(wrong());
+        }
+        limits.insert(id, narrowed);
+    }
+    Ok(limits)
+}
+
+fn is_within(inner: &Bounds, outer: &Bounds) -> bool {
+    let allowed = |value: Value| outer.check(&value).is_ok();
+    match inner {
+        Bounds::AnyFlag => *outer == Bounds::AnyFlag,
+        Bounds::IntegerRange(lowest, highest) => {
+            lowest <= highest && allowed(Value::Integer(*lowest)) && allowed(Value::Integer(*highest))
+        }
+        Bounds::NumberRange(lowest, highest) => {
+            lowest <= highest && allowed(Value::Number(*lowest)) && allowed(Value::Number(*highest))
+        }
+        Bounds::OneOf(words) => !words.is_empty() && words.iter().all(|word| allowed(Value::Text(word.clone()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(set: &[&str]) -> Sources {
+        Sources {
+            environment: vec![("HOME".to_owned(), "/home/someone".to_owned())],
+            set: set.iter().map(|pair| (*pair).to_owned()).collect(),
+            ..Sources::default()
+        }
+    }
+
+    #[test]
+    fn nothing_written_gives_loopback_and_the_default_strategy() {
+        let config = Config::check(Raw::default(), &sources(&[])).expect("defaults are allowed");
+        assert!(config.listen.ip().is_loopback() && config.plugins == [built_in::DEFAULT]);
+        assert_eq!(config.data_dir, PathBuf::from("/home/someone/.local/share/perfhost"));
+    }
+
+    #[test]
+    fn listening_beyond_loopback_needs_both_secrets() {
+        let raw = || Raw { listen: Some("0.0.0.0:8900".to_owned()), ..Raw::default() };
+        let error = Config::check(raw(), &sources(&[])).expect_err("no secrets").to_string();
+        assert!(error.contains("access.admin_token") && error.contains("PERFHOST_ADMIN_TOKEN"), "{error}");
+        let mut secured = raw();
+        secured.access.admin_token = Some("a".to_owned());
+        secured.access.api_key = Some("b".to_owned());
+        assert!(Config::check(secured, &sources(&[])).is_ok());
+    }
+
+    #[test]
+    fn knobs_are_set_for_the_host_and_for_a_provider() {
+        let config = Config::check(Raw::default(), &sources(&["retries=2", "engine_slots@local=4"])).expect("allowed");
+        assert_eq!((config.settings.retries, config.settings.engine("local").slots), (2, 4));
+        let error = Config::check(Raw::default(), &sources(&["retries@local=2"])).expect_err("global knob").to_string();
+        assert!(error.contains("whole host"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_must_lie_within_the_registry() {
+        let with = |limit| {
+            let limits = [("engine_slots".to_owned(), limit)].into();
+            Config::check(Raw { limits, ..Raw::default() }, &sources(&[]))
+        };
+        assert!(with(RawLimit::Range(1.0, 8.0)).is_ok() && with(RawLimit::Word("fixed".to_owned())).is_ok());
+        assert!(with(RawLimit::Range(0.0, 8.0)).is_err() && with(RawLimit::Words(vec!["on".to_owned()])).is_err());
+    }
+}

@@ -1,0 +1,191 @@
+//! Reads configuration: finds the file, parses it by its ending, lays variables and flags over it, and checks it.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::checked::Config;
+use super::raw::Raw;
+
+/// Where configuration comes from, beside the file.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The file that `--config` names.
+    pub file: Option<PathBuf>,
+    /// `PERFHOST_*` variables and the usual ones, as they were at start.
+    pub environment: Vec<(String, String)>,
+    /// What flags said.
+    pub flags: Raw,
+    /// `--set` flags: knob, scope after `@`, value.
+    pub set: Vec<String>,
+    /// `--param` flags: parameter and value for the strategy in service.
+    pub parameters: Vec<String>,
+}
+
+/// Why a configuration cannot be used. Messages name the file, the line where known, what was found and what is allowed.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is not valid, or has an unknown key.
+    #[error("{path}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, key, what was found and what is allowed.
+        message: String,
+    },
+    /// A value is not allowed.
+    #[error("{place}: {message}")]
+    Value {
+        /// The key, variable or flag.
+        place: String,
+        /// What was found and what is allowed.
+        message: String,
+    },
+}
+
+impl ConfigError {
+    /// A value that is not allowed.
+    pub fn value(place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Value { place: place.into(), message: message.into() }
+    }
+}
+
+impl Sources {
+    /// A variable as it was at start.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+    }
+}
+
+/// Reads and checks everything. Called at start and at every reload; reads the file anew each time.
+pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+    let file = sources.file.clone().or_else(|| sources.variable("PERFHOST_CONFIG").map(PathBuf::from));
+    let mut raw = match &file {
+        Some(path) => parse(path)?,
+        None => match default_file(sources).filter(|path| path.is_file()) {
+            Some(path) => parse(&path)?,
+            None => Raw::default(),
+        },
+    };
+    overlay_variables(&mut raw, sources)?;
+    overlay(&mut raw, sources.flags.clone());
+    Config::check(raw, sources)
+}
+
+/// The file that is watched and read when none is named: perfhost.toml in the configuration folder.
+pub fn default_file(sources: &Sources) -> Option<PathBuf> {
+    let folder = sources
+        .variable("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| sources.variable("HOME").map(|home| Path::new(&home).join(".config")))?;
+    Some(folder.join("perfhost").join("perfhost.toml"))
+}
+
+fn parse(path: &Path) -> Result<Raw, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+    let wrong = |message: String| ConfigError::Parse { path: path.to_owned(), message: message.trim_end().to_owned() };
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("yaml" | "yml") => serde_yaml_ng::from_str(&text).map_err(|error| wrong(error.to_string())),
+        Some("json") => serde_json::from_str(&text).map_err(|error| wrong(error.to_string())),
+        Some("toml") => toml::from_str(&text).map_err(|error| wrong(error.to_string())),
+        other => Err(wrong(format!("ends in {other:?}; a configuration file ends in .toml, .yaml, .yml or .json"))),
+    }
+}
+
+fn overlay_variables(raw: &mut Raw, sources: &Sources) -> Result<(), ConfigError> {
+    if let Some(listen) = sources.variable("PERFHOST_LISTEN") {
+        raw.listen = Some(listen);
+    }
+    if let Some(folder) = sources.variable("PERFHOST_DATA_DIR") {
+        raw.data_dir = Some(folder.into());
+    }
+    if let Some(folder) = sources.variable("PERFHOST_LIBRARY_DIR") {
+        raw.library_dir = Some(folder.into());
+    }
+    if let Some(plugins) = sources.variable("PERFHOST_PLUGINS") {
+        raw.plugins = Some(plugins.split(',').map(|name| name.trim().to_owned()).collect());
+    }
+    if let Some(model) = sources.variable("PERFHOST_MODEL") {
+        raw.engine.model = Some(model);
+    }
+    if let Some(token) = sources.variable("PERFHOST_ADMIN_TOKEN") {
+        raw.access.admin_token = Some(token);
+    }
+    if let Some(key) = sources.variable("PERFHOST_API_KEY") {
+        raw.access.api_key = Some(key);
+    }
+    if let Some(workers) = sources.variable("PERFHOST_WORKERS") {
+        let found = workers.parse().map_err(|_| {
+            ConfigError::value("PERFHOST_WORKERS", format!("{workers:?} where a whole number is expected; 0 for one a core"))
+        })?;
+        raw.workers = Some(found);
+    }
+    Ok(())
+}
+
+/// Lays what flags said over the rest. Lists are replaced, not joined.
+fn overlay(raw: &mut Raw, flags: Raw) {
+    fn take<T>(into: &mut Option<T>, from: Option<T>) {
+        if from.is_some() {
+            *into = from;
+        }
+    }
+    take(&mut raw.listen, flags.listen);
+    take(&mut raw.data_dir, flags.data_dir);
+    take(&mut raw.library_dir, flags.library_dir);
+    take(&mut raw.plugins, flags.plugins);
+    take(&mut raw.workers, flags.workers);
+    take(&mut raw.discovery, flags.discovery);
+    take(&mut raw.engine.enabled, flags.engine.enabled);
+    take(&mut raw.engine.name, flags.engine.name);
+    take(&mut raw.engine.model, flags.engine.model);
+    take(&mut raw.engine.program, flags.engine.program);
+    take(&mut raw.tuning.interval_ms, flags.tuning.interval_ms);
+    if !flags.upstream.is_empty() {
+        raw.upstream = flags.upstream;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_file(name: &str, text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        load(&Sources { file: Some(path), environment: vec![("HOME".to_owned(), "/nowhere".to_owned())], ..Sources::default() })
+    }
+
+    #[test]
+    fn the_same_configuration_reads_alike_in_three_notations() {
+        let listens = [
+            ("a.toml", "listen = '127.0.0.1:1'\n[knobs]\nretries = 3\n"),
+            ("a.yaml", "listen: 127.0.0.1:1\nknobs:\n  retries: 3\n"),
+            ("a.json", r#"{"listen": "127.0.0.1:1", "knobs": {"retries": 3}}"#),
+        ]
+        .map(|(name, text)| from_file(name, text).expect(name))
+        .map(|config| (config.listen, config.settings.retries));
+        assert!(listens.iter().all(|found| *found == ("127.0.0.1:1".parse().expect("an address"), 3)));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = from_file("a.toml", "listen = '127.0.0.1:1'\nlisten_on = 3\n").expect_err("unknown key").to_string();
+        assert!(error.contains("line 2") && error.contains("listen_on") && error.contains("expected one of"), "{error}");
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_names_key_and_bounds() {
+        let error = from_file("a.toml", "[knobs]\nretries = 99\n").expect_err("out of bounds").to_string();
+        assert!(error.contains("knobs.retries") && error.contains("0 to 10"), "{error}");
+    }
+}

@@ -1,0 +1,11 @@
+//! Configuration: where it comes from, what it may say, and what it means.
+//!
+//! Two types: [`raw::Raw`] is what a person wrote, every key optional; [`checked::Config`] is what the host runs with.
+//! Files first, then `PERFHOST_*` variables, then flags; each overrides what came before.
+
+pub mod checked;
+pub mod load;
+pub mod raw;
+
+pub use checked::Config;
+pub use load::{Sources, load};

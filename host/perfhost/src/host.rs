@@ -1,0 +1,212 @@
+//! The composition root: wires the crates into one running host. `run(listener, config, shutdown)` returns when it has
+//! drained.
+//!
+//! Two kinds of threads: the gateway's workers serve requests; one control thread (this one) ticks, decides, watches and
+//! reloads, and hands what blocks to its pool.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use parking_lot::Mutex;
+use perfhost_cache::{Cache, Flights};
+use perfhost_gateway::{AccessPolicy, Admission, Limits, Services, Shutdown, Stage};
+use perfhost_strategy::Shared;
+use perfhost_telemetry::{ResourceSampler, Store, Telemetry};
+use perfhost_upstream::{Fleet, discover, health, tls_config};
+use perfhost_wasm::{Runtime, RuntimeConfig};
+use tokio::time::MissedTickBehavior;
+use tracing::{info, warn};
+
+use crate::config::{Config, Sources};
+use crate::data_dir::DataDir;
+use crate::service::control::HostControl;
+use crate::service::engine::{self, ManagedEngine};
+use crate::service::history::StoredHistory;
+use crate::service::observer::Observer;
+use crate::service::reload::Reloader;
+use crate::service::sampler::Sampler;
+use crate::service::strategies::{Parameters, Strategies};
+use crate::service::tuner::{self, Tuner};
+use crate::service::now_ms;
+
+/// Time between two looks at a provider's health.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Serves on `listener` until `shutdown` says so and everything has drained. Blocks the calling thread.
+///
+/// `sources` is where `config` came from; reloads read it again.
+///
+/// # Errors
+/// When a part cannot be started: the data folder is in use, the store cannot be opened, a strategy does not load, the
+/// engine or its model is missing.
+pub fn run(listener: TcpListener, config: Config, sources: Sources, shutdown: Shutdown) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the control runtime")?;
+    runtime.block_on(serve(listener, Arc::new(config), sources, shutdown))
+}
+
+async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shutdown: Shutdown) -> Result<()> {
+    let started = Instant::now();
+    let listen = listener.local_addr().context("reading the listener's address")?;
+    let data = DataDir::lock(&config.data_dir)?;
+    let store = Store::open(data.path()).context("opening the store")?;
+    let telemetry = Telemetry::new();
+    let settings = Arc::new(Shared::new(Arc::new(config.settings.clone())));
+    let tls = tls_config().context("loading the root certificates")?;
+
+    // Strategies first: a plugin that does not load should be known before anything else is started.
+    let wasm = Runtime::new(RuntimeConfig { cache_dir: Some(data.folder("compiled")?), ..RuntimeConfig::default() })?;
+    let history = Arc::new(StoredHistory::new(store.clone()));
+    let plugins = config.plugins.clone();
+    let strategies =
+        Arc::new(Strategies::start(wasm, history, store.clone(), &plugins, parameters_of(config.clone()))?);
+
+    let fleet = Fleet::new();
+    add_providers(&fleet, &config, &sources).await;
+    let engine = engine::start_if_wanted(&config, &data, &settings.load(), &fleet, &sources)?.map(Arc::new);
+    if fleet.providers().is_empty() {
+        warn!("no provider answers on its default port and no engine is set up; run `perfhost setup` to fetch an engine and a small \
+               model, or name a provider with --upstream URL");
+    }
+
+    let admission = Admission::new(&settings.load());
+    let hardware = Arc::new(Mutex::new(ResourceSampler::new().hardware()));
+    let resources = Arc::new(Mutex::new(None));
+    let cache = Cache::new(settings.load().cache_capacity_bytes);
+    let observer =
+        Observer { telemetry: telemetry.clone(), fleet: fleet.clone(), settings: settings.clone(), hardware: hardware.clone() };
+    let tuner = Arc::new(Tuner::new(tuner::Parts {
+        observer,
+        strategies: strategies.clone(),
+        settings: settings.clone(),
+        fleet: fleet.clone(),
+        store: store.clone(),
+        engine: engine.clone(),
+        config: config.clone(),
+    })?);
+    let in_force = Arc::new(Mutex::new(config.clone()));
+    let control = Arc::new(HostControl {
+        strategies: strategies.clone(),
+        tuner: tuner.clone(),
+        config: in_force.clone(),
+        settings: settings.clone(),
+        fleet: fleet.clone(),
+        admission: admission.clone(),
+        cache: cache.clone(),
+        engine: engine.clone(),
+        resources: resources.clone(),
+        listen,
+        started,
+    });
+    let services = Arc::new(Services {
+        fleet: fleet.clone(),
+        cache,
+        flights: Flights::new(),
+        telemetry: telemetry.clone(),
+        store: store.clone(),
+        settings: settings.clone(),
+        generation: strategies.in_service(),
+        admission: admission.clone(),
+        control,
+        access: AccessPolicy {
+            admin_token: config.admin_token.clone(),
+            api_key: config.api_key.clone(),
+            hosts: config.hosts.clone(),
+        },
+        tls,
+        started_at: SystemTime::now(),
+        limits: Limits::default(),
+    });
+
+    let health_watch = tokio::spawn(health::watch(fleet.clone(), HEALTH_INTERVAL, shutdown_signal(shutdown.clone())));
+    let sampler = Sampler {
+        telemetry,
+        store: store.clone(),
+        admission,
+        fleet: fleet.clone(),
+        engine: engine.clone(),
+        hardware,
+        resources,
+        reader: ResourceSampler::new(),
+        seconds: 0,
+    };
+    tuner.tick();
+    let reloader = Reloader::new(sources, in_force, tuner.clone(), strategies.clone(), fleet.clone());
+    let seconds = tokio::spawn(every_second(sampler, tuner.clone(), shutdown.clone()));
+    let decisions = tokio::spawn(decide(tuner, shutdown.clone()));
+    let reloads = tokio::spawn(reloader.run(shutdown.clone()));
+
+    let identity = strategies.in_service().load().strategy.identity().clone();
+    info!(%listen, strategy = identity.name, version = identity.version, started_in_ms = started.elapsed().as_millis() as u64, "serving");
+    let workers = config.workers;
+    let gateway = tokio::task::spawn_blocking(move || perfhost_gateway::run(listener, services, workers, shutdown));
+    let served = gateway.await.context("the gateway panicked")?;
+
+    for task in [seconds, decisions, reloads] {
+        // They stop with the same signal; a panic in one was logged by its thread and must not hide the rest.
+        let _ended = task.await;
+    }
+    health_watch.abort();
+    strategies.keep_state();
+    if let Some(engine) = engine {
+        engine.stop().await;
+    }
+    store.flush();
+    info!("stopped");
+    served.context("serving")
+}
+
+/// The parameters of each strategy under a configuration: `--param` goes to the one named first.
+pub fn parameters_of(config: Arc<Config>) -> Arc<Parameters> {
+    Arc::new(move |name: &str| {
+        let first = config.plugins.first().map(|plugin| crate::built_in::stem(plugin)).unwrap_or_default();
+        config.parameters_for(name, first == name)
+    })
+}
+
+async fn add_providers(fleet: &Arc<Fleet>, config: &Config, sources: &Sources) {
+    for upstream in &config.upstreams {
+        fleet.add(upstream.clone());
+    }
+    if config.discovery {
+        for found in discover::discover(&|name| sources.variable(name)).await {
+            let is_named = fleet.providers().iter().any(|provider| provider.name() == found.name);
+            let is_this_host = found.endpoint.is_loopback() && found.endpoint.port == config.listen.port();
+            if !is_named && !is_this_host {
+                info!(provider = found.name, kind = found.kind.name(), endpoint = %found.endpoint, "provider found");
+                fleet.add(found);
+            }
+        }
+    }
+}
+
+async fn every_second(mut sampler: Sampler, tuner: Arc<Tuner>, mut shutdown: Shutdown) {
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = clock.tick() => sampler.tick(now_ms()),
+            () = shutdown.reached(Stage::Draining) => break,
+        }
+        let tuner = tuner.clone();
+        // Swaps and retries compile; they must not hold up the clock.
+        let _ended = tokio::task::spawn_blocking(move || tuner.tick()).await;
+    }
+    sampler.tick(now_ms());
+}
+
+async fn decide(tuner: Arc<Tuner>, mut shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(tuner.interval()) => {}
+            () = shutdown.reached(Stage::Draining) => return,
+        }
+        let tuner = tuner.clone();
+        let _ended = tokio::task::spawn_blocking(move || tuner.cycle()).await;
+    }
+}
+
+async fn shutdown_signal(mut shutdown: Shutdown) {
+    shutdown.reached(Stage::Draining).await;
+}

@@ -1,0 +1,17 @@
+//! What runs beside the request path: strategies in service, the decision loop, sampling, the engine, reloads.
+
+pub mod control;
+pub mod engine;
+pub mod history;
+pub mod observer;
+pub mod reload;
+pub mod sampler;
+pub mod strategies;
+pub mod tuner;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Unix time in milliseconds.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,338 @@
+//! The decision loop: observe, review earlier changes, ask the strategy, let the guard judge, apply, write it down.
+//!
+//! Owns the order of these steps and their clock. What is decided is the guard's business; how an engine takes a change
+//! is [`crate::service::engine`]'s.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate, writable};
+use perfhost_strategy::guard::Guard;
+use perfhost_strategy::knob::{Bounds, OfferedKnob};
+use perfhost_strategy::scope::ScopeKind;
+use perfhost_strategy::strategy::{Identity, StrategyError};
+use perfhost_strategy::supervisor::{Action, Supervisor};
+use perfhost_strategy::{Generation, KnobId, Observation, Outcome, Proposal, Scope, Settings, Shared, Verdict};
+use perfhost_telemetry::Store;
+use perfhost_upstream::Fleet;
+use tracing::{debug, info, warn};
+
+use super::engine::{EngineResult, ManagedEngine};
+use super::now_ms;
+use super::observer::Observer;
+use super::strategies::Strategies;
+use crate::config::Config;
+
+/// Plan failures within one second that count as one failure of the strategy.
+const PLAN_FAILURES_THAT_COUNT: u64 = 3;
+
+/// The decision loop of one host.
+pub struct Tuner {
+    observer: Observer,
+    strategies: Arc<Strategies>,
+    generation: Arc<Shared<Generation>>,
+    settings: Arc<Shared<Settings>>,
+    fleet: Arc<Fleet>,
+    store: Store,
+    engine: Option<Arc<ManagedEngine>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    guard: Guard,
+    supervisor: Supervisor,
+    config: Arc<Config>,
+    next_cycle: u64,
+    generation: u64,
+    fleet_version: u64,
+    plan_failures: u64,
+    last_observation: Option<Instant>,
+    /// Decisions that wait for the engine to take their change.
+    awaiting_engine: Vec<u64>,
+}
+
+/// What the tuner works with.
+pub struct Parts {
+    /// Where observations come from.
+    pub observer: Observer,
+    /// The strategies.
+    pub strategies: Arc<Strategies>,
+    /// Present settings.
+    pub settings: Arc<Shared<Settings>>,
+    /// Which providers have knobs.
+    pub fleet: Arc<Fleet>,
+    /// The decision log.
+    pub store: Store,
+    /// Takes reload knobs.
+    pub engine: Option<Arc<ManagedEngine>>,
+    /// Intervals, limits, guard policy.
+    pub config: Arc<Config>,
+}
+
+impl Tuner {
+    /// Continues the decision log where the store left it.
+    pub fn new(parts: Parts) -> Result<Self, perfhost_telemetry::StoreError> {
+        let ids = parts.store.next_ids()?;
+        let generation = parts.strategies.in_service();
+        let state = State {
+            guard: Guard::new(parts.config.guard.clone(), ids.decision),
+            supervisor: Supervisor::default(),
+            config: parts.config,
+            next_cycle: ids.cycle,
+            generation: generation.load().number,
+            fleet_version: 0,
+            plan_failures: 0,
+            last_observation: None,
+            awaiting_engine: Vec::new(),
+        };
+        Ok(Self {
+            observer: parts.observer,
+            strategies: parts.strategies,
+            generation,
+            settings: parts.settings,
+            fleet: parts.fleet,
+            store: parts.store,
+            engine: parts.engine,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Time between two observations.
+    pub fn interval(&self) -> Duration {
+        self.state.lock().config.interval
+    }
+
+    /// Takes over a new configuration: limits, guard policy, and the knobs whose start values were changed in it.
+    pub fn configure(&self, config: Arc<Config>) {
+        let mut state = self.state.lock();
+        let before = std::mem::replace(&mut state.config, config.clone());
+        if before.guard != config.guard {
+            state.guard.set_policy(config.guard.clone());
+        }
+        let mut settings = (*self.settings.load()).clone();
+        let is_new = |id: KnobId, scope: &Scope| before.settings.value(id, scope) != config.settings.value(id, scope);
+        for (id, scope, value) in config.settings.changed().filter(|(id, scope, _)| is_new(*id, scope)) {
+            info!(knob = id.name(), %scope, %value, "set by the configuration");
+            settings = settings.with(id, scope, value.clone());
+        }
+        for (id, scope, _) in before.settings.changed().filter(|(id, scope, _)| is_new(*id, scope)) {
+            if !config.settings.changed().any(|(other, there, _)| other == id && there == scope) {
+                settings = settings.without(id, scope);
+            }
+        }
+        self.apply(settings);
+        self.offer(&mut state);
+    }
+
+    /// Once a second: notices a changed fleet, a swap, a failing planner, and what became of engine changes. Blocks.
+    pub fn tick(&self) {
+        let mut state = self.state.lock();
+        let view = self.fleet.view();
+        if view.version() != state.fleet_version {
+            state.fleet_version = view.version();
+            self.strategies.fleet_changed(view.load().names.clone());
+            self.offer(&mut state);
+        }
+        let generation = self.generation.load();
+        if generation.number != state.generation {
+            state.generation = generation.number;
+            state.plan_failures = 0;
+            state.guard.forget_pending();
+        }
+        let failures = generation.planning.read().failures;
+        if failures >= state.plan_failures + PLAN_FAILURES_THAT_COUNT {
+            self.strategy_failed(&mut state, &format!("{} plan calls failed", failures - state.plan_failures));
+        }
+        state.plan_failures = failures;
+        if let Some(retired) = self.strategies.retired()
+            && now_ms() >= retired.retry_at_ms
+            && let Err(error) = self.strategies.retry()
+        {
+            warn!(%error, "the retired strategy could not be put back in service");
+        }
+        self.take_engine_results(&mut state);
+        generation.strategy.trim();
+    }
+
+    /// One cycle of the decision loop. Blocks for as long as the strategy's call takes.
+    pub fn cycle(&self) {
+        let mut state = self.state.lock();
+        self.take_engine_results(&mut state);
+        let generation = self.generation.load();
+        let strategy = generation.strategy.clone();
+        let now = Instant::now();
+        let interval = state.last_observation.replace(now).map_or(state.config.interval, |last| now - last);
+        let seen = self.observer.observe(now_ms(), interval.as_millis().min(u128::from(u32::MAX)) as u32, fastrand::u64(..));
+
+        let review = state.guard.review(&seen, &self.settings.load());
+        if let Some(settings) = review.settings {
+            self.apply(settings);
+            // The engine takes back what was rolled back; the guard is told when it has.
+            state.awaiting_engine.extend(review.updates.iter().filter(|update| update.verdict == Verdict::RolledBack).map(|update| update.id));
+        }
+        for update in review.updates {
+            self.log_update(&update);
+            self.store.update_decision(update);
+        }
+        let mut outcomes = review.outcomes;
+
+        let asked = Instant::now();
+        let answer = strategy.propose(&seen);
+        let record = self.record(&mut state, strategy.identity(), seen.clone(), &answer, asked.elapsed());
+        match answer {
+            Ok(proposals) => {
+                // The fallback's successes say nothing about the strategy that it stands in for.
+                if self.strategies.retired().is_none() {
+                    state.supervisor.succeeded();
+                }
+                let cycle = record.id;
+                if !proposals.is_empty() {
+                    self.store.record_cycle(record);
+                    let judgement = state.guard.judge(&seen, &self.settings.load(), cycle, strategy.identity(), proposals);
+                    outcomes.extend(judgement.outcomes);
+                    if let Some(settings) = judgement.settings {
+                        self.apply(settings);
+                    }
+                    self.write_down(&mut state, judgement.decisions);
+                }
+                self.learn(&strategy, &outcomes);
+            }
+            Err(error) => {
+                self.store.record_cycle(record);
+                self.strategy_failed(&mut state, &error.to_string());
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        state: &mut State,
+        identity: &Identity,
+        observation: Observation,
+        answer: &Result<Vec<Proposal>, StrategyError>,
+        took: Duration,
+    ) -> CycleRecord {
+        let id = state.next_cycle;
+        state.next_cycle += 1;
+        CycleRecord {
+            id,
+            at_ms: observation.now_ms,
+            strategy: format!("{}@{}", identity.name, identity.version),
+            digest: identity.digest.clone(),
+            observation,
+            proposals: answer.as_ref().map_or_else(|_| Vec::new(), |asked| asked.iter().map(writable).collect()),
+            failure: answer.as_ref().err().map(ToString::to_string),
+            duration_us: took.as_micros() as u64,
+        }
+    }
+
+    fn write_down(&self, state: &mut State, decisions: Vec<Decision>) {
+        for decision in decisions {
+            let is_reload = KnobId::by_name(&decision.proposal.name).is_some_and(|id| id.knob().reload);
+            if let Some(applied) = &decision.applied {
+                info!(decision = decision.id, knob = decision.proposal.name, scope = %decision.proposal.scope,
+                    from = %decision.before, to = %applied, reason = decision.proposal.reason, "knob turned");
+                if is_reload {
+                    state.awaiting_engine.push(decision.id);
+                }
+            } else {
+                debug!(decision = decision.id, knob = decision.proposal.name, detail = decision.detail, "proposal refused");
+            }
+            self.store.record_decision(decision);
+        }
+    }
+
+    fn log_update(&self, update: &DecisionUpdate) {
+        match &update.measured {
+            Some(measured) => info!(decision = update.id, verdict = ?update.verdict, metric = measured.metric,
+                before = measured.before, after = measured.after, detail = update.detail, "effect measured"),
+            None => info!(decision = update.id, verdict = ?update.verdict, detail = update.detail, "decision ended"),
+        }
+    }
+
+    fn learn(&self, strategy: &Arc<dyn perfhost_strategy::Strategy>, outcomes: &[Outcome]) {
+        if outcomes.is_empty() {
+            return;
+        }
+        if let Err(error) = strategy.learn(outcomes) {
+            warn!(strategy = strategy.identity().name, %error, "the strategy failed to learn");
+        } else {
+            self.strategies.keep_state();
+        }
+    }
+
+    /// What became of changes that the engine had to take.
+    fn take_engine_results(&self, state: &mut State) {
+        let Some(engine) = &self.engine else { return };
+        for result in engine.take_results() {
+            let waiting = std::mem::take(&mut state.awaiting_engine);
+            match result {
+                EngineResult::Applied { at_ms } => {
+                    for decision in waiting {
+                        state.guard.took_effect(decision, at_ms);
+                    }
+                }
+                EngineResult::Failed { why } => {
+                    warn!(why, "the engine could not take the change");
+                    for decision in waiting {
+                        state.guard.failed_to_apply(decision, &why);
+                    }
+                }
+            }
+        }
+    }
+
+    fn strategy_failed(&self, state: &mut State, cause: &str) {
+        let identity = self.generation.load().strategy.identity().clone();
+        warn!(strategy = identity.name, version = identity.version, cause, "the strategy failed; the last settings stay");
+        if let Action::Retire { retry_at_ms } = state.supervisor.failed(now_ms())
+            && let Err(error) = self.strategies.retire(cause, retry_at_ms)
+        {
+            warn!(%error, "no fallback could be put in service; the failing strategy stays");
+        }
+    }
+
+    fn apply(&self, settings: Settings) {
+        if let Some(engine) = &self.engine {
+            engine.apply(settings.engine(engine.provider()));
+        }
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Works out which knobs may be turned where, and tells guard and strategy.
+    fn offer(&self, state: &mut State) {
+        let offered = self.offered(&state.config);
+        state.guard.offer(offered.clone());
+        self.strategies.offer(offered);
+    }
+
+    /// The knobs on offer: global ones, those of each provider, and reload knobs where perfhost runs the engine.
+    pub fn offered(&self, config: &Config) -> Vec<OfferedKnob> {
+        let memory = self.observer.hardware.lock().clone();
+        let providers = self.fleet.providers();
+        let mut offered = Vec::new();
+        for id in KnobId::ALL.iter().copied() {
+            let knob = id.knob();
+            let Some(mut bounds_here) = config.limits.get(&id).cloned().unwrap_or_else(|| Some(knob.bounds.clone())) else {
+                continue;
+            };
+            if id == KnobId::EngineThreads
+                && let Bounds::IntegerRange(_, highest) = &mut bounds_here
+                && memory.logical_cores > 0
+            {
+                *highest = (*highest).min(i64::from(memory.logical_cores));
+            }
+            let scopes: Vec<Scope> = match knob.scope {
+                ScopeKind::Global => vec![Scope::global()],
+                _ => providers
+                    .iter()
+                    .filter(|provider| !knob.reload || provider.is_managed())
+                    .map(|provider| Scope::provider(provider.name()))
+                    .collect(),
+            };
+            offered.extend(scopes.into_iter().map(|at| OfferedKnob { knob: knob.clone(), at, bounds_here: bounds_here.clone() }));
+        }
+        offered
+    }
+}

@@ -1,0 +1,44 @@
+//! How one request is served: where the least is under way, among targets that answer reliably. No hedging, and only
+//! answers that are expected to be the same again come from the cache.
+
+use strategy_kit::order;
+use strategy_kit::route::{Candidate, Plan, Request};
+
+/// Load that counts as the price of an unreliable target: it comes after every reliable one.
+const UNRELIABLE: f32 = 1e9;
+
+/// The plan; a target is unreliable when its error rate is above `error_rate_max`.
+pub fn plan(asked: &Request, candidates: &[Candidate], error_rate_max: f32) -> Plan {
+    let cost = |candidate: &Candidate| {
+        let penalty = if candidate.error_rate > error_rate_max { UNRELIABLE * candidate.error_rate } else { 0.0 };
+        // A model that is not loaded delays its first token by a load: as bad as a queue.
+        let loading = if candidate.resident { 0.0 } else { 10.0 };
+        order::load(candidate) + loading + penalty
+    };
+    order::plan(order::by_cost(candidates, cost), asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use strategy_kit::testing::requests::{candidate, request};
+
+    use super::*;
+
+    #[test]
+    fn reliable_targets_come_first_then_the_least_loaded() {
+        let failing = Candidate { error_rate: 0.2, ..candidate(0) };
+        let busy = Candidate { in_flight: 7, ..candidate(1) };
+        let loading = Candidate { resident: false, ..candidate(2) };
+        let free = Candidate { in_flight: 1, ..candidate(3) };
+        assert_eq!(plan(&request(), &[failing, busy, loading, free], 0.02).order, [3, 1, 2, 0]);
+    }
+
+    #[test]
+    fn never_hedges_and_caches_only_what_repeats() {
+        let two = [candidate(0), candidate(1)];
+        let sampled = plan(&Request { seen_before: true, ..request() }, &two, 0.02);
+        assert!(!sampled.cache_read && !sampled.cache_write && sampled.hedge_after_ms == 0);
+        let repeated = plan(&Request { deterministic: true, deadline_ms: 900, ..request() }, &two, 0.02);
+        assert!(repeated.cache_read && repeated.cache_write && repeated.first_byte_timeout_ms == 900);
+    }
+}
