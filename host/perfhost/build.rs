@@ -27,12 +27,17 @@ fn build() -> Result<(), String> {
     }
 
     let mut cargo = Command::new(variable("CARGO")?);
-    cargo.current_dir(root).args(["build", "--locked", "--profile", "guest", "--target", TARGET, "--target-dir"]).arg(&guests);
+    cargo
+        .current_dir(root)
+        .args(["build", "--locked", "--profile", "guest", "--target", TARGET, "--target-dir"])
+        .arg(&guests);
     for name in BUILT_IN {
         cargo.args(["--package", name]);
     }
     // The guests' compiler flags are their own: the outer build's would not fit the target.
-    for inherited in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "CARGO_BUILD_TARGET"] {
+    for inherited in
+        ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "CARGO_BUILD_TARGET"]
+    {
         cargo.env_remove(inherited);
     }
     let output = cargo.output().map_err(|error| format!("cargo cannot be run for the built-in strategies: {error}"))?;

@@ -7,6 +7,7 @@
 //! - [`entry`]: one whole, successful answer
 //! - [`cache`]: the bounded store of entries, with admission by frequency and a time to live for each
 //! - [`stats`]: what the cache did and saved, by model
+//! - [`pages`]: chunks of an answer in memory of their own
 //! - [`recency`]: whether an equal request was seen not long ago
 //! - [`flight`]: single flight: one request leads, equal ones that arrive meanwhile follow
 
@@ -14,6 +15,7 @@ pub mod cache;
 pub mod entry;
 pub mod flight;
 pub mod key;
+pub mod pages;
 pub mod recency;
 pub mod stats;
 
@@ -21,4 +23,5 @@ pub use cache::Cache;
 pub use entry::{Entry, EntryError, Form, Origin};
 pub use flight::{Aborted, Flights, Follower, Head, Join, Leader};
 pub use key::{Key, KeyBuilder};
+pub use pages::Pages;
 pub use stats::{CacheStats, ModelSavings};

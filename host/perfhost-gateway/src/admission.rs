@@ -142,9 +142,10 @@ impl Admission {
         waiter.leave();
         match waiter.granted.try_recv() {
             Ok(permit) => Ok(permit),
-            Err(_) => {
-                Err(Refusal::WaitedTooLong { waited: settings.queue_wait, retry_after: self.retry_after(self.queued()) })
-            }
+            Err(_) => Err(Refusal::WaitedTooLong {
+                waited: settings.queue_wait,
+                retry_after: self.retry_after(self.queued()),
+            }),
         }
     }
 

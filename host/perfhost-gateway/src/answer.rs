@@ -79,7 +79,7 @@ impl Answer {
                 None => false,
                 Some(end) => {
                     if let Some(leader) = leader.take()
-                        && end.outcome == RequestOutcome::Success
+                        && end.is_whole
                     {
                         // The answer was kept before this, so no equal request falls between flight and cache.
                         leader.finish();
@@ -116,7 +116,8 @@ impl Answer {
     }
 
     fn note_first_token(&mut self) {
-        let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.is_streaming && !ledger.has_first_token()) else {
+        let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.is_streaming && !ledger.has_first_token())
+        else {
             return;
         };
         let at = match &self.content {
@@ -141,10 +142,7 @@ impl Body for Answer {
     type Data = Bytes;
     type Error = Broken;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let answer = &mut *self;
         let frame = match &mut answer.content {
             Content::Done => return Poll::Ready(None),
@@ -184,7 +182,9 @@ impl Body for Answer {
         match &self.content {
             Content::Done => SizeHint::with_exact(0),
             Content::Whole(body) => SizeHint::with_exact(body.len() as u64),
-            Content::Pieces(pieces) => SizeHint::with_exact(pieces.as_slice().iter().map(|piece| piece.len() as u64).sum()),
+            Content::Pieces(pieces) => {
+                SizeHint::with_exact(pieces.as_slice().iter().map(|piece| piece.len() as u64).sum())
+            }
             Content::Relayed { relay, .. } => relay.size_hint(),
             Content::Followed(_) => SizeHint::default(),
         }
@@ -204,4 +204,3 @@ impl Drop for Answer {
         }
     }
 }
-

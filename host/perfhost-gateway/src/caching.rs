@@ -76,10 +76,7 @@ pub(crate) fn response(content_type: Bytes, answer: Answer) -> Response<Answer> 
 }
 
 fn default_type(form: Form) -> Bytes {
-    Bytes::from_static(match form {
-        Form::Body => b"application/json",
-        Form::Stream => b"text/event-stream",
-    })
+    Bytes::from_static(openai::content_type(form).as_bytes())
 }
 
 /// An answer being collected for the cache, and for equal requests that wait for another form of it.
@@ -97,7 +94,13 @@ pub(crate) struct Keeping {
 
 impl Keeping {
     /// For a request that may write to the cache, share its answer, or both.
-    pub(crate) fn new(cache: &Arc<Cache>, asked: &Asked, policy: CachePolicy, plan: &Plan, settings: &Settings) -> Self {
+    pub(crate) fn new(
+        cache: &Arc<Cache>,
+        asked: &Asked,
+        policy: CachePolicy,
+        plan: &Plan,
+        settings: &Settings,
+    ) -> Self {
         let ttl = match plan.cache_ttl_ms {
             0 => settings.cache_ttl,
             milliseconds => Duration::from_millis(u64::from(milliseconds)),
@@ -117,8 +120,9 @@ impl Keeping {
     /// The answer has begun.
     pub(crate) fn of(mut self, form: Form, headers: &HeaderMap) -> Self {
         self.form = form;
-        self.content_type =
-            headers.get(header::CONTENT_TYPE).map_or(default_type(form), |value| Bytes::copy_from_slice(value.as_bytes()));
+        self.content_type = headers
+            .get(header::CONTENT_TYPE)
+            .map_or(default_type(form), |value| Bytes::copy_from_slice(value.as_bytes()));
         self
     }
 

@@ -36,7 +36,9 @@ pub(crate) enum Failure {
     Protocol(#[from] ProtocolError),
     #[error("the model {model:?} is not offered by any provider; {}", offered(.known))]
     ModelNotFound { model: String, known: Vec<String> },
-    #[error("no provider is connected; start one (for example with \"perfhost engine install\") or name one with --upstream URL")]
+    #[error(
+        "no provider is connected; start one (for example with \"perfhost engine install\") or name one with --upstream URL"
+    )]
     NoProvider,
     #[error("too many requests: {0}")]
     Refused(#[from] Refusal),
@@ -75,12 +77,19 @@ impl Failure {
             Failure::Refused(Refusal::WaitedTooLong { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "queue_timeout")
             }
-            Failure::EngineRestarting { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "server_error", "engine_restarting")
-            }
+            Failure::EngineRestarting { .. } => (StatusCode::SERVICE_UNAVAILABLE, "server_error", "engine_restarting"),
             Failure::Upstream(_) => (StatusCode::BAD_GATEWAY, "server_error", "upstream_unreachable"),
             Failure::FirstByteTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "server_error", "first_byte_timeout"),
             Failure::TotalTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "server_error", "total_timeout"),
+        }
+    }
+
+    /// The field of the body that is at fault.
+    fn param(&self) -> Option<&str> {
+        match self {
+            Failure::Protocol(error) => error.param(),
+            Failure::ModelNotFound { .. } => Some("model"),
+            _ => None,
         }
     }
 
@@ -90,6 +99,7 @@ impl Failure {
             Failure::Refused(_) => RequestOutcome::Rejected,
             Failure::NoProvider | Failure::EngineRestarting { .. } => RequestOutcome::Unavailable,
             Failure::Upstream(_) => RequestOutcome::UpstreamError,
+            Failure::BodyBroken(_) => RequestOutcome::Cancelled,
             Failure::FirstByteTimeout { .. } | Failure::TotalTimeout { .. } => RequestOutcome::Timeout,
             _ => RequestOutcome::ClientError,
         }
@@ -98,7 +108,7 @@ impl Failure {
     /// The answer to the client.
     pub(crate) fn into_response(self) -> Response<Bytes> {
         let (status, kind, code) = self.wire();
-        let mut response = openai::error_response(status, kind, code, &self.to_string());
+        let mut response = openai::error_response_about(status, kind, code, &self.to_string(), self.param());
         let headers = response.headers_mut();
         match &self {
             Failure::Refused(refusal) => {

@@ -29,10 +29,10 @@ pub(crate) fn prepare_for_upstream(headers: &mut HeaderMap, is_key_ours: bool) {
     }
 }
 
-/// The priority that the client asked for; 0 when it asked for none or for nonsense.
-pub(crate) fn priority(headers: &HeaderMap) -> i32 {
+/// The priority that the client asked for, -100 to 100; `None` when it asked for none or for nonsense.
+pub(crate) fn priority(headers: &HeaderMap) -> Option<i32> {
     let asked = headers.get(PRIORITY).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse().ok());
-    asked.map_or(0, |priority: i32| priority.clamp(-100, 100))
+    asked.map(|priority: i32| priority.clamp(-100, 100))
 }
 
 /// `server-timing` from the phases that took any time: `plan;dur=0.004, …`, in milliseconds.
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn priorities_are_bounded_and_nonsense_is_none() {
         let of = |text: &'static str| priority(&HeaderMap::from_iter([(PRIORITY, HeaderValue::from_static(text))]));
-        assert_eq!([of("7"), of("-3"), of("5000"), of("-5000"), of("high")], [7, -3, 100, -100, 0]);
-        assert_eq!(priority(&HeaderMap::new()), 0);
+        assert_eq!([of("7"), of("-3"), of("5000"), of("-5000")], [Some(7), Some(-3), Some(100), Some(-100)]);
+        assert_eq!((of("high"), priority(&HeaderMap::new())), (None, None));
     }
 }

@@ -63,6 +63,16 @@ impl Ledger {
         &self.view
     }
 
+    /// When the request arrived.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// When the last phase ended.
+    pub(crate) fn last_mark(&self) -> Instant {
+        self.last
+    }
+
     /// Nanoseconds per phase so far.
     pub(crate) fn phases_ns(&self) -> &[u64; Phase::COUNT] {
         &self.phases_ns
@@ -114,9 +124,6 @@ impl Ledger {
             prompt_tokens: self.prompt_tokens,
             output_tokens: self.output_tokens,
         });
-        if self.output_tokens > 0 && self.cache.is_upstream() {
-            self.worker.recorder().tokens(series, self.output_tokens);
-        }
     }
 }
 

@@ -37,7 +37,7 @@ mod receive;
 mod relay;
 mod router;
 mod server;
-pub mod services;
+mod services;
 mod sharing;
 mod shutdown;
 mod worker;

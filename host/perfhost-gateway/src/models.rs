@@ -40,8 +40,6 @@ fn all(fleet: &FleetView, created: u64) -> Vec<Value> {
     for target in fleet.names.targets.iter().filter(|target| !target.model.is_empty()) {
         owners.entry(&target.model).or_default().push(&target.provider);
     }
-    let object = |(id, owners): (&str, Vec<&str>)| {
-        json!({ "id": id, "object": "model", "created": created, "owned_by": owners.join(",") })
-    };
+    let object = |(id, owners): (&str, Vec<&str>)| json!({ "id": id, "object": "model", "created": created, "owned_by": owners.join(",") });
     owners.into_iter().map(object).collect()
 }

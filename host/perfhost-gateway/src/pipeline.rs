@@ -1,7 +1,7 @@
 //! The life of a request, phase by phase, in one function: [`answer`]. The names are those of [`Phase`].
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{Request, Response};
@@ -44,7 +44,7 @@ async fn answer(
 ) -> Result<Response<Answer>, Failure> {
     let (worker, view) = (ledger.worker().clone(), ledger.view().clone());
     let (services, settings) = (worker.services(), &view.settings);
-    let deadline = tokio::time::Instant::now() + settings.total_timeout;
+    let deadline = tokio::time::Instant::from_std(ledger.started()) + settings.total_timeout;
 
     // accept: the whole body, because what is asked stands in it and a second attempt must be able to send it again.
     let (mut head, body) = request.into_parts();
@@ -54,7 +54,7 @@ async fn answer(
 
     // identify: reads the few fields that matter; the bytes stay as they are.
     let mut asked = openai::identify(operation, &body, tenant(&head.headers))?;
-    asked.priority = headers::priority(&head.headers);
+    asked.priority = headers::priority(&head.headers).unwrap_or(asked.priority);
     ledger.model.clone_from(&asked.model);
     ledger.is_streaming = asked.is_streaming;
     let targets = view.fleet.targets_for(&asked.model);
@@ -83,13 +83,16 @@ async fn answer(
         ledger.mark(Phase::Cache);
         match sharing::join(&services.flights, &asked).await {
             Joined::Leads(leads) => leader = Some(leads),
-            Joined::Alone => {}
+            // The wait was for others that failed upstream.
+            Joined::Alone => {
+                ledger.mark(Phase::FirstByte);
+            }
             Joined::Shared(response, provider) => {
                 ledger.cache = CacheStatus::Shared;
                 ledger.provider = position(&view.fleet, &provider);
                 // The wait was for an answer's first byte, though another request asked for it.
                 ledger.mark(Phase::FirstByte);
-                return Ok(response);
+                return Ok(*response);
             }
         }
     }
@@ -119,7 +122,8 @@ async fn answer(
     };
     let is_kept = policy.may_write || leader.is_some();
     let keeping = is_kept.then(|| Keeping::new(&services.cache, &asked, policy, &plan, settings));
-    let onward = Onward { operation, permit, keeping, sent_at: Instant::now(), deadline };
+    let (model, sent_at) = (asked.model, ledger.last_mark());
+    let onward = Onward { worker: worker.clone(), model, operation, permit, keeping, sent_at, deadline };
     let begun = match leader {
         None => attempts.run().await.map(|answered| (answered, None, onward)),
         Some(leader) => {

@@ -3,6 +3,7 @@
 //! Dropping a [`Relay`] drops the provider's body, which cancels the request there at once.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -12,7 +13,7 @@ use http::{HeaderMap, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use perfhost_cache::Form;
 use perfhost_strategy::plan::Operation;
-use perfhost_telemetry::RequestOutcome;
+use perfhost_telemetry::{RequestOutcome, SeriesId};
 use perfhost_upstream::{Provider, UpstreamBody, UpstreamError};
 use tokio::time::Sleep;
 
@@ -20,10 +21,12 @@ use crate::admission::Permit;
 use crate::attempt::Answered;
 use crate::caching::Keeping;
 use crate::protocol::openai::AnswerScanner;
-use crate::worker::View;
+use crate::worker::{View, Worker};
 
 /// Everything about a request that its answer still needs once it begins.
 pub(crate) struct Onward {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) model: String,
     pub(crate) operation: Operation,
     pub(crate) permit: Permit,
     pub(crate) keeping: Option<Keeping>,
@@ -36,6 +39,8 @@ pub(crate) struct Onward {
 pub(crate) struct Relay {
     body: UpstreamBody,
     scanner: AnswerScanner,
+    form: Form,
+    meter: Meter,
     provider: Arc<Provider>,
     status: StatusCode,
     sent_at: Instant,
@@ -53,8 +58,26 @@ pub(crate) struct Relay {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct End {
     pub(crate) outcome: RequestOutcome,
+    /// The provider ended it properly.
+    pub(crate) is_whole: bool,
     pub(crate) prompt_tokens: u32,
     pub(crate) output_tokens: u32,
+}
+
+/// Counts tokens as they pass, so that the rate of tokens is right while long answers run.
+struct Meter {
+    worker: Rc<Worker>,
+    series: SeriesId,
+    counted: u32,
+}
+
+impl Meter {
+    fn count_up_to(&mut self, tokens: u32) {
+        if let Some(new @ 1..) = tokens.checked_sub(self.counted) {
+            self.worker.recorder().tokens(self.series, new);
+            self.counted = tokens;
+        }
+    }
 }
 
 impl Onward {
@@ -63,9 +86,12 @@ impl Onward {
         let (head, body) = answered.sent.response.into_parts();
         let is_whole = head.status == StatusCode::OK && !head.headers.contains_key(header::CONTENT_ENCODING);
         let form = form_of(&head.headers);
+        let series = self.worker.series(view, Some(answered.provider), &self.model, self.operation);
         let mut relay = Box::new(Relay {
             body,
             scanner: AnswerScanner::new(self.operation, form == Form::Stream),
+            form,
+            meter: Meter { series, counted: 0, worker: self.worker },
             provider: view.fleet.providers[answered.provider].clone(),
             status: head.status,
             sent_at: self.sent_at,
@@ -93,7 +119,10 @@ pub(crate) fn form_of(headers: &HeaderMap) -> Form {
 }
 
 impl Relay {
-    pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+    pub(crate) fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         if self.end.is_some() {
             return Poll::Ready(None);
         }
@@ -122,7 +151,11 @@ impl Relay {
                 std::task::ready!(timer.as_mut().poll(context));
                 self.fail(RequestOutcome::Timeout);
                 let provider = self.provider.shared_name();
-                Poll::Ready(Some(Err(UpstreamError::Timeout { provider, phase: "stream", after: self.sent_at.elapsed() })))
+                Poll::Ready(Some(Err(UpstreamError::Timeout {
+                    provider,
+                    phase: "stream",
+                    after: self.sent_at.elapsed(),
+                })))
             }
         }
     }
@@ -160,6 +193,9 @@ impl Relay {
         if self.first_token_at.is_none() && self.scanner.saw_first_token() {
             self.first_token_at = Some(Instant::now());
         }
+        if self.form == Form::Stream {
+            self.meter.count_up_to(self.scanner.finish().output_tokens);
+        }
         if self.keeping.as_mut().is_some_and(|keeping| !keeping.push(chunk)) {
             self.keeping = None;
         }
@@ -192,7 +228,9 @@ impl Relay {
             keeping.keep(&self.provider, &answer, took);
         }
         self.permit = None;
-        self.end = Some(End { outcome, prompt_tokens: answer.prompt_tokens, output_tokens: answer.output_tokens });
+        self.meter.count_up_to(answer.output_tokens);
+        let (prompt_tokens, output_tokens) = (answer.prompt_tokens, answer.output_tokens);
+        self.end = Some(End { outcome, is_whole: true, prompt_tokens, output_tokens });
     }
 
     fn fail(&mut self, outcome: RequestOutcome) {
@@ -200,6 +238,6 @@ impl Relay {
         self.provider.note_failure();
         self.keeping = None;
         self.permit = None;
-        self.end = Some(End { outcome, prompt_tokens, output_tokens });
+        self.end = Some(End { outcome, is_whole: false, prompt_tokens, output_tokens });
     }
 }

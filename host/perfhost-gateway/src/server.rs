@@ -104,7 +104,8 @@ async fn accept(listener: tokio::net::TcpListener, services: &Services, crew: &[
             next = next => next,
         };
         let stream = accepted.and_then(|(stream, _)| stream.into_std());
-        let (Ok(stream), Ok(place)) = (stream.inspect_err(|error| tracing::warn!(%error, "accept failed")), place) else {
+        let (Ok(stream), Ok(place)) = (stream.inspect_err(|error| tracing::warn!(%error, "accept failed")), place)
+        else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };

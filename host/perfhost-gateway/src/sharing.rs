@@ -3,6 +3,8 @@
 //! The first of them leads: it goes upstream as any request does, and what passes to its client is also offered to the
 //! others, which follow. When the leader's client goes away while others follow, its work is carried on without it; when
 //! nobody is left, it is cancelled upstream.
+//!
+//! As long as the leader's client is there the answer comes at the pace at which that client reads it.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,13 +16,12 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::Response;
 use perfhost_cache::{Aborted, Entry, Flights, Follower, Form, Head, Join, Key, Leader, Origin};
-use perfhost_telemetry::RequestOutcome;
 
 use crate::answer::Answer;
 use crate::attempt::Answered;
 use crate::caching;
 use crate::failure::Failure;
-use crate::protocol::openai::{Asked, AnswerScanner};
+use crate::protocol::openai::{AnswerScanner, Asked};
 use crate::relay::{Onward, Relay};
 use crate::worker::{View, Worker};
 
@@ -32,7 +33,7 @@ pub(crate) enum Joined {
     /// Make the answer, for the others too.
     Leads(Leader),
     /// The answer of an equal request, and the name of its provider.
-    Shared(Response<Answer>, Arc<str>),
+    Shared(Box<Response<Answer>>, Arc<str>),
     /// Make the answer for this client only.
     Alone,
 }
@@ -44,7 +45,7 @@ pub(crate) async fn join(flights: &Arc<Flights>, asked: &Asked) -> Joined {
         match flights.join(key) {
             Join::Leader(leader) => return Joined::Leads(leader),
             Join::Follower(follower) => match follow(follower, asked).await {
-                Ok((response, provider)) => return Joined::Shared(response, provider),
+                Ok((response, provider)) => return Joined::Shared(Box::new(response), provider),
                 // Nothing has been sent to the client yet, so it may join again: the first one leads.
                 Err(error) => tracing::debug!(%error, "joining again"),
             },
@@ -165,7 +166,7 @@ impl Drop for Leading {
         if !leader.is_wanted() {
             return;
         }
-        let (worker, view) = (self.worker.clone(), self.view.clone());
+        let view = self.view.clone();
         self.worker.spawn(async move {
             let answered = match select(std::pin::pin!(leader.unwanted()), sending).await {
                 Either::Right((Ok(answered), _)) => answered,
@@ -178,16 +179,14 @@ impl Drop for Leading {
                 leader.start(head_of(&head.headers, provider));
                 run_out(relay, leader).await;
             }
-            drop(worker);
         });
     }
 }
 
 /// What followers are told of an answer that begins.
 pub(crate) fn head_of(headers: &http::HeaderMap, provider: Arc<str>) -> Head {
-    let content_type = headers.get(http::header::CONTENT_TYPE).map_or(Bytes::new(), |value| {
-        Bytes::copy_from_slice(value.as_bytes())
-    });
+    let content_type =
+        headers.get(http::header::CONTENT_TYPE).map_or(Bytes::new(), |value| Bytes::copy_from_slice(value.as_bytes()));
     Head { form: crate::relay::form_of(headers), content_type, provider }
 }
 
@@ -216,7 +215,7 @@ async fn run_out(mut relay: Box<Relay>, leader: Leader) {
             }
         }
     }
-    if relay.end().is_some_and(|end| end.outcome == RequestOutcome::Success) {
+    if relay.end().is_some_and(|end| end.is_whole) {
         leader.finish();
     }
 }

@@ -50,8 +50,11 @@ pub(crate) struct View {
     /// The strategy as `name@version`.
     pub(crate) strategy: HeaderValue,
     pub(crate) watch: Rc<Watch>,
-    series: RefCell<HashMap<(Option<usize>, u32, Operation), SeriesId>>,
+    series: RefCell<HashMap<SeriesKey, SeriesId>>,
 }
+
+/// Indexes of provider and model in the view's fleet.
+type SeriesKey = (Option<usize>, u32, Operation);
 
 /// What a request needs to know of a provider besides its state.
 pub(crate) struct ProviderView {

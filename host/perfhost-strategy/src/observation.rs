@@ -128,7 +128,7 @@ pub enum Health {
 pub struct ProviderState {
     /// Unique name.
     pub name: String,
-    /// Kind, as in the contract: `llama.cpp`, `ollama`, `vllm`, `lm-studio`, `openai`, …
+    /// Kind, as in the contract: `llama-cpp`, `ollama`, `vllm`, `lm-studio`, `openai`, …
     pub kind: String,
     /// Whether it can be used.
     pub health: Health,

@@ -66,7 +66,7 @@ pub struct Identity {
     pub digest: String,
     /// What it implements.
     pub world: World,
-    /// Where it was loaded from: `built-in`, a path, or `upload`.
+    /// Where it was loaded from: `built-in NAME`, a path, or `upload NAME`.
     pub source: String,
 }
 

@@ -153,6 +153,9 @@ impl ResourceSampler {
         let own = Pid::from_u32(std::process::id());
         let mut pids: Vec<Pid> = engine_pids.iter().map(|(_, pid)| Pid::from_u32(*pid)).collect();
         pids.push(own);
+        // A process that is asked for twice would be taken for one that has ended.
+        pids.sort_unstable();
+        pids.dedup();
         let wanted = ProcessRefreshKind::nothing().with_cpu().with_memory().with_disk_usage();
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, wanted);
         self.growth.retain(|pid, _| pids.contains(pid));

@@ -36,8 +36,8 @@ impl Scheme {
     }
 }
 
-/// One place where requests can be sent.
-#[derive(Debug)]
+/// One place where requests can be sent. A clone is the same place: it keeps the id.
+#[derive(Debug, Clone)]
 pub struct Endpoint {
     /// Differs for every endpoint ever made in this process; connection pools go by it.
     pub id: u64,

@@ -52,7 +52,7 @@ impl Health {
 pub const FAILURES_UNTIL_DOWN: u32 = 2;
 
 /// What a provider is made from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ProviderConfig {
     /// Name, used in knob scopes, metrics and headers; holds no `/`.
     pub name: String,

@@ -63,12 +63,17 @@ impl Cache {
         };
         let code = bytes.get(MAGIC.len()..HEADER_BYTES);
         let is_authentic = bytes.starts_with(MAGIC)
-            && code.is_some_and(|code| blake3::Hash::from_slice(code).is_ok_and(|code| {
-                // Compares in constant time.
-                code == self.code(&name, &bytes[HEADER_BYTES..])
-            }));
+            && code.is_some_and(|code| {
+                blake3::Hash::from_slice(code).is_ok_and(|code| {
+                    // Compares in constant time.
+                    code == self.code(&name, &bytes[HEADER_BYTES..])
+                })
+            });
         if !is_authentic {
-            self.discard(&name, &CacheError::Refused { what: name.clone(), reason: "it is damaged or was not written here" });
+            self.discard(
+                &name,
+                &CacheError::Refused { what: name.clone(), reason: "it is damaged or was not written here" },
+            );
             return None;
         }
         let compiled = &bytes[HEADER_BYTES..];

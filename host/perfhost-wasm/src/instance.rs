@@ -161,12 +161,7 @@ impl Instance {
         from_guest::state(given, context.limits)
     }
 
-    pub(crate) fn restore(
-        &mut self,
-        context: Context<'_>,
-        limit: Duration,
-        state: &[u8],
-    ) -> Result<(), StrategyError> {
+    pub(crate) fn restore(&mut self, context: Context<'_>, limit: Duration, state: &[u8]) -> Result<(), StrategyError> {
         self.call(context, "restore", limit, |store, guest| guest.call_restore(store, state))?
             .map_err(|fault| from_guest::fault("restore", fault, context.limits))
     }

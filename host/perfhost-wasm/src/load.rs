@@ -96,8 +96,14 @@ impl Loader<'_> {
             Ok((format!("world {:?}", world(&exports)).to_lowercase(), (pre, exports)))
         })?;
         let world = world(&exports);
-        let prepared =
-            Prepared { runtime: runtime.clone(), pre, exports, log: log.clone(), history, given: Arc::new(Given::default()) };
+        let prepared = Prepared {
+            runtime: runtime.clone(),
+            pre,
+            exports,
+            log: log.clone(),
+            history,
+            given: Arc::new(Given::default()),
+        };
         let limit = runtime.limits.load_timeout;
         let mut trial = self.stage(Stage::Instantiate, |_| {
             let trial = prepared.instantiate(Role::Control, limit).map_err(LoadFailure::Guest)?;
@@ -173,12 +179,7 @@ impl Loader<'_> {
             }
             Err(failure) => {
                 self.note(stage, false, started.elapsed(), failure.to_string());
-                Err(LoadError {
-                    plugin: self.source.name.clone(),
-                    strategy: self.strategy.clone(),
-                    stage,
-                    failure,
-                })
+                Err(LoadError { plugin: self.source.name.clone(), strategy: self.strategy.clone(), stage, failure })
             }
         }
     }

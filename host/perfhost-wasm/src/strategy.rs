@@ -102,10 +102,7 @@ impl WasmStrategy {
     }
 
     /// Runs `call` on the control instance, on a new one when there is none.
-    fn on_control<T>(
-        &self,
-        call: impl FnOnce(&mut Instance) -> Result<T, StrategyError>,
-    ) -> Result<T, StrategyError> {
+    fn on_control<T>(&self, call: impl FnOnce(&mut Instance) -> Result<T, StrategyError>) -> Result<T, StrategyError> {
         let mut slot = self.control.lock();
         let mut instance = match slot.take() {
             Some(instance) => instance,

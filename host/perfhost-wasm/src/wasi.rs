@@ -109,7 +109,8 @@ fn resource_type(name: &str) -> ResourceType {
         "terminal-output" => ResourceType::host::<TerminalOutput>(),
         "descriptor" => ResourceType::host::<Descriptor>(),
         other => {
-            let hash = other.bytes().fold(2_166_136_261_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
+            let hash =
+                other.bytes().fold(2_166_136_261_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
             ResourceType::host_dynamic(hash)
         }
     }
@@ -127,9 +128,11 @@ fn is_answered(into: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str
         }
         ("wasi:cli/environment", "get-arguments") => into.func_wrap(name, |_, (): ()| Ok((Vec::<String>::new(),)))?,
         ("wasi:cli/environment", "initial-cwd") => into.func_wrap(name, |_, (): ()| Ok((None::<String>,)))?,
-        ("wasi:cli/exit", "exit") => into.func_wrap(name, |_, (status,): (Result<(), ()>,)| -> wasmtime::Result<()> {
-            Err(HostRefusal::Exit(u8::from(status.is_err())).into())
-        })?,
+        ("wasi:cli/exit", "exit") => {
+            into.func_wrap(name, |_, (status,): (Result<(), ()>,)| -> wasmtime::Result<()> {
+                Err(HostRefusal::Exit(u8::from(status.is_err())).into())
+            })?
+        }
         ("wasi:cli/exit", "exit-with-code") => into
             .func_wrap(name, |_, (status,): (u8,)| -> wasmtime::Result<()> { Err(HostRefusal::Exit(status).into()) })?,
         ("wasi:cli/terminal-stdin", "get-terminal-stdin") => {

@@ -250,7 +250,8 @@ pub struct ServeFlags {
 impl ServeFlags {
     /// What the flags say, as the last layer of configuration.
     pub fn sources(&self, environment: Vec<(String, String)>) -> Sources {
-        let upstream = |url: &String| RawUpstream { name: None, url: url.clone(), kind: None, key_env: None, key_file: None };
+        let upstream =
+            |url: &String| RawUpstream { name: None, url: url.clone(), kind: None, key_env: None, key_file: None };
         let flags = Raw {
             listen: self.listen.clone(),
             data_dir: self.data_dir.clone(),
@@ -264,6 +265,7 @@ impl ServeFlags {
                 name: None,
                 model: self.model.clone(),
                 program: self.engine.clone(),
+                embeddings: None,
             },
             tuning: crate::config::raw::RawTuning { interval_ms: self.interval_ms, guard: None },
             ..Raw::default()

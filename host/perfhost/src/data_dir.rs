@@ -26,7 +26,9 @@ pub enum DataDirError {
         error: std::io::Error,
     },
     /// Another host uses it.
-    #[error("data folder {path} is in use by the perfhost with process id {owner}; stop it, or name another folder with --data-dir")]
+    #[error(
+        "data folder {path} is in use by the perfhost with process id {owner}; stop it, or name another folder with --data-dir"
+    )]
     InUse {
         /// The folder.
         path: PathBuf,

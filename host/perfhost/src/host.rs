@@ -22,14 +22,14 @@ use tracing::{info, warn};
 use crate::config::{Config, Sources};
 use crate::data_dir::DataDir;
 use crate::service::control::HostControl;
-use crate::service::engine::{self, ManagedEngine};
+use crate::service::engine;
 use crate::service::history::StoredHistory;
+use crate::service::now_ms;
 use crate::service::observer::Observer;
 use crate::service::reload::Reloader;
 use crate::service::sampler::Sampler;
 use crate::service::strategies::{Parameters, Strategies};
 use crate::service::tuner::{self, Tuner};
-use crate::service::now_ms;
 
 /// Time between two looks at a provider's health.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
@@ -42,7 +42,8 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 /// When a part cannot be started: the data folder is in use, the store cannot be opened, a strategy does not load, the
 /// engine or its model is missing.
 pub fn run(listener: TcpListener, config: Config, sources: Sources, shutdown: Shutdown) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the control runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the control runtime")?;
     runtime.block_on(serve(listener, Arc::new(config), sources, shutdown))
 }
 
@@ -66,16 +67,22 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     add_providers(&fleet, &config, &sources).await;
     let engine = engine::start_if_wanted(&config, &data, &settings.load(), &fleet, &sources)?.map(Arc::new);
     if fleet.providers().is_empty() {
-        warn!("no provider answers on its default port and no engine is set up; run `perfhost setup` to fetch an engine and a small \
-               model, or name a provider with --upstream URL");
+        warn!(
+            "no provider answers on its default port and no engine is set up; run `perfhost setup` to fetch an engine and a small \
+               model, or name a provider with --upstream URL"
+        );
     }
 
     let admission = Admission::new(&settings.load());
     let hardware = Arc::new(Mutex::new(ResourceSampler::new().hardware()));
     let resources = Arc::new(Mutex::new(None));
     let cache = Cache::new(settings.load().cache_capacity_bytes);
-    let observer =
-        Observer { telemetry: telemetry.clone(), fleet: fleet.clone(), settings: settings.clone(), hardware: hardware.clone() };
+    let observer = Observer {
+        telemetry: telemetry.clone(),
+        fleet: fleet.clone(),
+        settings: settings.clone(),
+        hardware: hardware.clone(),
+    };
     let tuner = Arc::new(Tuner::new(tuner::Parts {
         observer,
         strategies: strategies.clone(),
@@ -119,7 +126,12 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         limits: Limits::default(),
     });
 
-    let health_watch = tokio::spawn(health::watch(fleet.clone(), HEALTH_INTERVAL, shutdown_signal(shutdown.clone())));
+    let health_watch = tokio::spawn(health::watch(
+        fleet.clone(),
+        services.tls.clone(),
+        HEALTH_INTERVAL,
+        shutdown_signal(shutdown.clone()),
+    ));
     let sampler = Sampler {
         telemetry,
         store: store.clone(),

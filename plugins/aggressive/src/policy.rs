@@ -39,10 +39,12 @@ impl Policy for Aggressive {
         reads: &[
             "tokens_per_second",
             "in_flight",
+            "requests_per_second",
             "queue_length",
             "engine_requests_deferred",
             "rejected_rate",
             "cache_hit_rate",
+            "response_time_ms",
             "process_memory_bytes",
         ],
         turns: &[

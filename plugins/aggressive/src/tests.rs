@@ -67,6 +67,7 @@ fn refusals_lengthen_the_queue() {
     run.world.set("concurrency_limit", 4);
     run.world.set("queue_length", 16);
     run.cycles(100);
+    eprintln!("{:#?}", run.strategy);
     assert!(run.world.setting("queue_length") > 100, "{:#?}", run.turns);
 }
 

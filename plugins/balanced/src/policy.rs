@@ -54,6 +54,7 @@ impl Policy for Balanced {
             "requests_per_second",
             "rejected_rate",
             "engine_requests_deferred",
+            "response_time_ms",
             "process_memory_bytes",
         ],
         turns: &["engine_slots", "concurrency_limit", "queue_wait_ms", "queue_length"],

@@ -30,6 +30,7 @@ fn token_time_stops_the_climb_before_throughput_does() {
 #[test]
 fn overload_is_refused_so_that_what_is_served_is_good() {
     let mut run = Run::<Balanced>::new(96, &[]);
+    run.guard.refused_rise_max = 1.0;
     run.cycles(400);
     assert!(run.p95(TTFT) <= 2200.0, "{} {:#?}", run.p95(TTFT), run.turns);
     assert!(run.p95(TOKEN_TIME) <= 100.0, "{}", run.p95(TOKEN_TIME));

@@ -47,6 +47,7 @@ impl Policy for Conservative {
             "rejected_rate",
             "error_rate",
             "engine_requests_deferred",
+            "response_time_ms",
             "process_memory_bytes",
         ],
         turns: &["engine_slots", "concurrency_limit", "queue_wait_ms", "queue_length"],

@@ -24,11 +24,23 @@ fn holds_the_target_by_raising_slots_step_by_step() {
 #[test]
 fn refuses_what_would_wait_too_long_when_slots_are_at_their_cap() {
     let mut run = Run::<Conservative>::new(48, &[("settle_s", "10")]);
+    run.guard.refused_rise_max = 1.0;
     run.cycles(400);
     assert!(run.world.setting("engine_slots") <= 8, "four for each of two cores");
     assert!(run.p95(TTFT) <= 2000.0, "{} ms after {:#?}", run.p95(TTFT), run.turns);
     assert!(run.world.setting("queue_wait_ms") <= 2000);
     assert!(run.mean("tokens_per_second") > 120.0, "{}", run.mean("tokens_per_second"));
+}
+
+#[test]
+fn sheds_as_much_as_a_guard_of_refusals_allows() {
+    let mut run = Run::<Conservative>::new(48, &[("settle_s", "10")]);
+    run.cycles(60);
+    let before = run.p95(TTFT);
+    run.cycles(340);
+    assert!(run.p95(TTFT) < 0.8 * before, "{} after {before}: {:#?}", run.p95(TTFT), run.turns);
+    assert!(run.mean("rejected_rate") < 0.5, "{}", run.mean("rejected_rate"));
+    assert_eq!(run.guard.refusals, 0);
 }
 
 #[test]

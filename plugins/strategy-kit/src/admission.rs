@@ -55,7 +55,12 @@ pub fn tighten(
         return None;
     }
     let present = seen.integer("queue_wait_ms", HOST)?;
-    let value = wait_goal(seen, wait, target_ms).max(present / 4);
+    let goal = wait_goal(seen, wait, target_ms);
+    // The host takes back a step that refuses many at once; a smaller one may be bearable.
+    let steps = [present as f64 * excess, present as f64 * 0.75, present as f64 * 0.9];
+    let steps = steps.map(|step| (step as i64).max(goal));
+    let is_new = |step: &i64| !tuning.trials.is_ruled_out("queue_wait_ms", HOST, *step);
+    let value = steps.into_iter().find(is_new).unwrap_or(present);
     let reason = words(wait, target_ms).words(" with ").number(queued).words(" requests queued: refuse after ");
     let reason = reason.integer(value).words(" ms instead of ").integer(present).done();
     let (ratio, confidence) = (excess, 0.7);

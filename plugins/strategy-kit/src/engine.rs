@@ -1,7 +1,7 @@
 //! Managed engines: how loaded their slots are, what a slot costs in memory, and what more of them should bring.
 
 use crate::knobs::Knobs;
-use crate::seen::{HOST, Seen};
+use crate::seen::{HOST, LONG_MS, Seen};
 use crate::types::Health;
 
 /// Memory is asked for with this factor on top, for what the estimate does not know (scratch buffers, allocator).
@@ -10,6 +10,9 @@ const MEMORY_MARGIN: f64 = 1.2;
 const THROUGHPUT_EXPONENT: f64 = 0.36;
 /// Waiting requests, on average, from which slots count as short.
 const WAITING_THAT_COUNTS: f64 = 0.5;
+
+/// Finished requests from which an engine's load is believed; the host asks for as many before it replaces an engine.
+const FINISHED_MIN: u64 = 5;
 
 /// One engine whose slots can be turned.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,6 +27,8 @@ pub struct Engine<'a> {
     pub waiting_inside: f64,
     /// Requests that wait for admission at the host.
     pub waiting_outside: f64,
+    /// Requests that it finished in the long window.
+    pub finished: u64,
     /// Estimated memory of one slot, in bytes.
     pub slot_bytes: f64,
     /// Memory that can be had, in bytes.
@@ -36,9 +41,12 @@ impl Engine<'_> {
         self.waiting_inside + self.waiting_outside
     }
 
-    /// Whether requests wait although every slot is taken.
+    /// Whether requests wait although every slot is taken, by enough evidence.
     pub fn is_short_of_slots(&self) -> bool {
-        self.waiting() >= WAITING_THAT_COUNTS && self.at_engine + WAITING_THAT_COUNTS >= self.slots as f64
+        let has_evidence = self.finished >= FINISHED_MIN;
+        has_evidence
+            && self.waiting() >= WAITING_THAT_COUNTS
+            && self.at_engine + WAITING_THAT_COUNTS >= self.slots as f64
     }
 
     /// Whether an engine with that many slots can start while this one still runs, as a replacement does.
@@ -76,7 +84,8 @@ pub fn engines<'a>(seen: &Seen<'_>, knobs: &'a Knobs, kv_bytes_per_token: f64) -
         let estimate = context * kv_bytes_per_token * kv_share;
         let resident = seen.level("process_memory_bytes", scope).filter(|bytes| *bytes > 0.0);
         let slot_bytes = resident.map_or(estimate, |bytes| estimate.min(bytes / slots as f64));
-        Some(Engine { scope, slots, at_engine, waiting_inside, waiting_outside, slot_bytes, free_bytes })
+        let finished = seen.summary("response_time_ms", scope, LONG_MS).map_or(0, |summary| summary.count);
+        Some(Engine { scope, slots, at_engine, waiting_inside, waiting_outside, finished, slot_bytes, free_bytes })
     };
     knobs.scopes_of("engine_slots").filter_map(engine).collect()
 }
@@ -109,6 +118,7 @@ mod tests {
             at_engine: 8.0,
             waiting_inside: 4.0,
             waiting_outside: 0.0,
+            finished: 20,
             slot_bytes: 100.0,
             free_bytes: 1000.0,
         }

@@ -52,9 +52,12 @@ impl<P: Policy> Strategy<P> {
         Ok(())
     }
 
-    /// `control.propose`.
+    /// `control.propose`. While a queue is building up nothing is asked for: no change could be judged fairly.
     pub fn propose(&mut self, observation: &Observation) -> Vec<Proposal> {
         let seen = self.tuning.begin(observation);
+        if seen.is_building_up() {
+            return Vec::new();
+        }
         self.policy.propose(&seen, &mut self.tuning)
     }
 

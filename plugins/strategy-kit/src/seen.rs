@@ -7,6 +7,12 @@ use crate::types::{Observation, ProviderState, Summary, Value};
 pub const RECENT_MS: u32 = 10_000;
 /// Length of the long window, in milliseconds.
 pub const LONG_MS: u32 = 60_000;
+/// Time that a change takes to show: a window is clean when it began this long after one.
+const SETTLING_MS: u64 = 5_000;
+/// Share of refused requests up to which Little's law may be used with finished requests alone.
+const REFUSED_MAX: f64 = 0.001;
+/// Share of the response time that Little's law gives from which it counts as settled.
+const SETTLED_SHARE: f64 = 0.7;
 /// The scope of the whole host.
 pub const HOST: &str = "";
 
@@ -51,7 +57,7 @@ impl<'a> Seen<'a> {
         let since_change = self.now_ms().saturating_sub(self.changed_ms);
         [LONG_MS, RECENT_MS]
             .into_iter()
-            .filter(|window| since_change >= u64::from(*window))
+            .filter(|window| since_change >= u64::from(*window) + SETTLING_MS)
             .filter_map(|window| self.summary(name, scope, window))
             .find(|summary| summary.count >= least)
     }
@@ -70,6 +76,27 @@ impl<'a> Seen<'a> {
             Value::Text(value) => Some(value),
             _ => None,
         }
+    }
+
+    /// Requests under way and waiting, all providers together.
+    pub fn inside(&self) -> f64 {
+        let providers = self.observation.providers.iter().map(|provider| f64::from(provider.in_flight));
+        let under_way = self.level("in_flight", HOST).unwrap_or_else(|| providers.sum());
+        under_way + self.level("queue_length", HOST).unwrap_or(0.0)
+    }
+
+    /// Whether measured times do not yet show the queue that is there, because the answers that finished came before it:
+    /// by Little's law, response times settle at requests inside over requests finished per second. A change made before
+    /// that would seem to have made answers later.
+    pub fn is_building_up(&self) -> bool {
+        // Refusals bound the queue, and those refused are inside but never finish.
+        if self.level("rejected_rate", HOST).is_some_and(|share| share > REFUSED_MAX) {
+            return false;
+        }
+        let finished = self.level("requests_per_second", HOST).filter(|rate| *rate > 0.0);
+        let response_ms = self.level("response_time_ms", HOST);
+        let (Some(per_second), Some(response_ms)) = (finished, response_ms) else { return false };
+        response_ms < SETTLED_SHARE * 1000.0 * self.inside() / per_second
     }
 
     /// The provider of that name.

@@ -1,7 +1,8 @@
 //! Sentences with numbers in them, without the standard library's float formatting, which alone would be a third of
 //! a strategy's size.
 
-/// A text that is built piece by piece.
+/// A text that is built piece by piece. Its steps are never inlined: a sentence is made once in minutes, and each
+/// copy would add to a strategy's size.
 #[derive(Debug, Default)]
 pub struct Text(String);
 
@@ -12,12 +13,14 @@ impl Text {
     }
 
     /// Adds words as they are.
+    #[inline(never)]
     pub fn words(mut self, words: &str) -> Self {
         self.0.push_str(words);
         self
     }
 
     /// Adds a whole number.
+    #[inline(never)]
     pub fn integer(mut self, value: i64) -> Self {
         if value < 0 {
             self.0.push('-');
@@ -27,6 +30,7 @@ impl Text {
     }
 
     /// Adds a number with at most two decimals; `unknown` when it is not finite.
+    #[inline(never)]
     pub fn number(mut self, value: f64) -> Self {
         if !value.is_finite() {
             return self.words("unknown");
@@ -68,6 +72,7 @@ impl Text {
     }
 }
 
+#[inline(never)]
 fn push_digits(text: &mut String, value: u64, width: usize) {
     let mut digits = [b'0'; 20];
     let (mut at, mut left) = (digits.len(), value);

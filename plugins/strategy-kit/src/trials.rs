@@ -30,6 +30,14 @@ pub enum Effect {
     Same,
     /// Got worse by more than that, or a guardrail did and the host took the change back.
     Worse,
+    /// Kept, but nothing can be said of it: too little traffic, or demand that changed meanwhile.
+    Unknown,
+}
+
+impl Effect {
+    fn is_disappointing(self) -> bool {
+        matches!(self, Effect::Same | Effect::Worse)
+    }
 }
 
 /// One remembered result.
@@ -122,10 +130,10 @@ impl Trials {
         !self.pending.is_empty() || (self.changed_ms > 0 && self.now_ms.saturating_sub(self.changed_ms) < settle_ms)
     }
 
-    /// Whether something may be asked for in this scope: nothing is under way there, and the pause after a refusal is
-    /// over.
+    /// Whether something may be asked for in this scope: nothing is under way anywhere, as the effects of two changes
+    /// could not be told apart, and the pause after a refusal is over.
     pub fn is_open(&self, scope: &str) -> bool {
-        self.pending.iter().all(|pending| pending.tried.scope != scope)
+        self.pending.is_empty()
             && self.refused.iter().all(|refused| refused.scope != scope || refused.until_ms <= self.now_ms)
     }
 
@@ -136,7 +144,7 @@ impl Trials {
                 && tried.scope == scope
                 && tried.value == value
                 && !tried.is_return
-                && tried.effect != Effect::Better
+                && tried.effect.is_disappointing()
                 && self.now_ms.saturating_sub(tried.at_ms) < self.retry_after_ms
                 && (tried.demand <= 0.0 || self.demand < GROWN_DEMAND * tried.demand)
         })
@@ -145,8 +153,8 @@ impl Trials {
     /// The change that brought a knob to its `present` value, if it did not make things better: what to take back.
     pub fn to_take_back(&self, name: &str, scope: &str, present: i64) -> Option<&Tried> {
         let last = self.tried.iter().rev().find(|tried| tried.name == name && tried.scope == scope)?;
-        let is_disappointing = last.effect != Effect::Better && !last.is_return && last.from != last.value;
-        (is_disappointing && last.value == present).then_some(last)
+        let is_step = !last.is_return && last.from != last.value && last.value == present;
+        (is_step && last.effect.is_disappointing()).then_some(last)
     }
 
     /// When the knob's last result was asked for, as Unix time in milliseconds.
@@ -187,6 +195,10 @@ impl Trials {
                     self.changed_ms = self.now_ms;
                     self.remember(tried);
                 }
+                (_, None) if self.pending[at].is_applied => {
+                    let tried = self.pending.swap_remove(at).tried;
+                    self.remember(Tried { effect: Effect::Unknown, ..tried });
+                }
                 (_, None) => {
                     self.pending[at].is_applied = true;
                     self.changed_ms = self.now_ms;
@@ -195,10 +207,9 @@ impl Trials {
                 (_, Some(measured)) => {
                     let mut tried = self.pending.swap_remove(at).tried;
                     let is_comparable = self.demand >= COMPARABLE_DEMAND * tried.demand;
-                    if let (true, Some(effect)) = (is_comparable, effect(measured, self.gain)) {
-                        tried.effect = effect;
-                        self.remember(tried);
-                    }
+                    let effect = effect(measured, self.gain).filter(|_| is_comparable);
+                    tried.effect = effect.unwrap_or(Effect::Unknown);
+                    self.remember(tried);
                 }
             }
         }
@@ -281,7 +292,7 @@ mod tests {
     #[test]
     fn a_change_blocks_its_scope_until_it_is_measured() {
         let mut trials = after_asking();
-        assert!(!trials.is_open("local") && trials.is_open(""));
+        assert!(!trials.is_open("local") && !trials.is_open(""));
         trials.learn(&[outcome(4, Verdict::Applied, None)]);
         assert!(!trials.is_open("local"));
         trials.learn(&[outcome(4, Verdict::Applied, Some((100.0, 125.0)))]);
@@ -310,10 +321,20 @@ mod tests {
         let mut trials = after_asking();
         trials.begin(1_030_000, 1.0, |_, _| Some(4));
         trials.learn(&[outcome(4, Verdict::Applied, Some((100.0, 20.0)))]);
-        assert!(trials.tried.is_empty() && trials.is_open("local"));
+        assert_eq!(trials.tried[0].effect, Effect::Unknown);
+        assert!(trials.is_open("local") && !trials.is_ruled_out("engine_slots", "local", 4));
         for nonsense in [(0.0, 5.0), (5.0, 0.0), (f64::NAN, 1.0)] {
             assert_eq!(effect(&outcome(1, Verdict::Applied, Some(nonsense)).measured.expect("some"), 0.05), None);
         }
+    }
+
+    #[test]
+    fn a_change_that_could_not_be_measured_is_over_all_the_same() {
+        let mut trials = after_asking();
+        trials.learn(&[outcome(4, Verdict::Applied, None)]);
+        trials.learn(&[outcome(4, Verdict::Applied, None)]);
+        assert!(trials.is_open("local") && !trials.is_ruled_out("engine_slots", "local", 4));
+        assert_eq!(trials.to_take_back("engine_slots", "local", 4), None);
     }
 
     #[test]

@@ -3,21 +3,14 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{Aborted, Head};
+use crate::pages::Pages;
 
 /// Bytes that a flight buffers.
 pub const MAX_FLIGHT_BYTES: usize = 8 << 20;
-
-/// Chunks below this size are copied together: they are slices of a connection's read buffer, which each would keep
-/// alive whole.
-const COPY_BELOW_BYTES: usize = 16 << 10;
-
-/// What small chunks are copied into: allocations that grow with the answer, from the first to the largest size.
-const FIRST_PAGE_BYTES: usize = 4 << 10;
-const LARGEST_PAGE_BYTES: usize = 64 << 10;
 
 /// State shared by one leader and its followers.
 #[derive(Debug, Default)]
@@ -33,7 +26,7 @@ struct State {
     dropped: usize,
     /// Bytes in `chunks`.
     buffered: usize,
-    page: BytesMut,
+    pages: Pages,
     end: Option<End>,
     /// The answer outgrew the buffer: no new followers, nothing for the cache.
     is_over: bool,
@@ -98,7 +91,7 @@ impl Flight {
             }
             outgrew = !state.is_over && state.buffered + chunk.len() > MAX_FLIGHT_BYTES;
             state.is_over |= outgrew;
-            let chunk = state.own(chunk);
+            let chunk = state.pages.keep(chunk);
             state.buffered += chunk.len();
             state.chunks.push_back(chunk);
             state.trim();
@@ -188,19 +181,6 @@ impl State {
             keep(&mut follower.waker, context);
         }
         Poll::Pending
-    }
-
-    /// The chunk in memory that is not a connection's.
-    fn own(&mut self, chunk: Bytes) -> Bytes {
-        if chunk.len() >= COPY_BELOW_BYTES {
-            return chunk;
-        }
-        if self.page.capacity() < chunk.len() {
-            let page = self.buffered.clamp(FIRST_PAGE_BYTES, LARGEST_PAGE_BYTES);
-            self.page = BytesMut::with_capacity(page.max(chunk.len()));
-        }
-        self.page.extend_from_slice(&chunk);
-        self.page.split().freeze()
     }
 
     /// Once the answer is over the buffer, drops what every follower has read, and cuts off those too far behind.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use perfhost_telemetry::DecisionQuery;
 use serde_json::json;
 
+use super::blocking;
 use super::query::Query;
 use super::reply::{Reply, Trouble};
-use super::blocking;
 use crate::services::Services;
 
 const DEFAULT_LIMIT: u64 = 50;

@@ -50,7 +50,8 @@ pub(crate) async fn current(services: &Arc<Services>, query: &Query) -> Result<R
 pub(crate) async fn historical(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
     query.only(&["metric", "scope", "from", "to", "step"])?;
     let known = || metric::ALL.iter().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
-    let name = query.text("metric").ok_or_else(|| Trouble::invalid(format!("metric is missing; one of {}", known())))?;
+    let name =
+        query.text("metric").ok_or_else(|| Trouble::invalid(format!("metric is missing; one of {}", known())))?;
     let Some(info) = metric::ALL.iter().find(|metric| metric.name == name) else {
         return Err(Trouble::invalid(format!("metric={name:?} is not known; one of {}", known())));
     };
@@ -93,8 +94,10 @@ fn extra(services: &Services) -> Vec<ExtraMetric> {
         labels: Vec::new(),
         value,
     };
-    let counter =
-        |name: &str, help: &str, value: u64| ExtraMetric { kind: ExtraKind::Counter, ..gauge(name, help, value as f64) };
+    let counter = |name: &str, help: &str, value: u64| ExtraMetric {
+        kind: ExtraKind::Counter,
+        ..gauge(name, help, value as f64)
+    };
     let generation = services.generation.load();
     let planning = generation.planning.read();
     let cache = services.cache.stats();

@@ -70,11 +70,13 @@ impl Query {
             Some(now_ms.saturating_sub(u64::try_from(before.as_millis()).unwrap_or(u64::MAX)))
         };
         let now = || (text == "now").then_some(now_ms);
-        u64::from_str(text).ok().or_else(now).or_else(relative).or_else(|| rfc3339_ms(text)).map(Some).ok_or_else(|| {
-            Trouble::invalid(format!(
-                "{name}={text:?} is not a moment; write milliseconds since 1970, 2026-01-31T12:00:00Z, now or -15m"
-            ))
-        })
+        u64::from_str(text).ok().or_else(now).or_else(relative).or_else(|| rfc3339_ms(text)).map(Some).ok_or_else(
+            || {
+                Trouble::invalid(format!(
+                    "{name}={text:?} is not a moment; write milliseconds since 1970, 2026-01-31T12:00:00Z, now or -15m"
+                ))
+            },
+        )
     }
 }
 
@@ -124,7 +126,8 @@ fn rfc3339_ms(text: &str) -> Option<u64> {
     let is_mark = |at: usize, marks: &[u8]| text.as_bytes().get(at).is_some_and(|byte| marks.contains(byte));
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let has_marks = is_mark(4, b"-") && is_mark(7, b"-") && is_mark(10, b"Tt ") && is_mark(13, b":") && is_mark(16, b":");
+    let has_marks =
+        is_mark(4, b"-") && is_mark(7, b"-") && is_mark(10, b"Tt ") && is_mark(13, b":") && is_mark(16, b":");
     let days_in_month = match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,

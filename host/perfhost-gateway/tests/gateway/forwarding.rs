@@ -10,7 +10,8 @@ const ODD_REQUEST: &str = "{ \"model\" :\t\"m\",\n  \"x_unknown\": {\"a\":[1, 2.
 
 #[tokio::test]
 async fn bytes_pass_untouched_both_ways() {
-    let odd_answer = "{ \"id\":\"1\" , \"x_unknown\" : [ 1 ,2 ],\n\"choices\":[{\"message\":{\"content\":\"\\u00e4\"}}] }";
+    let odd_answer =
+        "{ \"id\":\"1\" , \"x_unknown\" : [ 1 ,2 ],\n\"choices\":[{\"message\":{\"content\":\"\\u00e4\"}}] }";
     let provider = FakeProvider::answering(odd_answer).await;
     let host = Host::before(provider.address).start();
     let path = "/v1/chat/completions?beta=true&x=%20";
@@ -138,7 +139,7 @@ async fn models_of_all_providers_are_listed_once() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_with_its_size() {
     let provider = FakeProvider::answering("{}").await;
-    let limits = perfhost_gateway::services::Limits { body_bytes: 100, ..Default::default() };
+    let limits = perfhost_gateway::Limits { body_bytes: 100, ..Default::default() };
     let host = Host::before(provider.address).limits(limits).start();
     let answer = host.client().chat(format!(r#"{{"model":"{}"}}"#, "m".repeat(200))).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (413, "body_too_large"));

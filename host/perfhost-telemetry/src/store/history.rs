@@ -121,12 +121,12 @@ fn tier(connection: &Connection, series: i64, query: &HistoryQuery) -> rusqlite:
         Ok(found.map(|start_ms| start_ms as u64))
     };
     let mut reaches_back_to = oldest(number)?;
-    for coarser in number + 1..TIERS.len() {
+    for (coarser, tier) in TIERS.iter().enumerate().skip(number + 1) {
         if reaches_back_to.is_some_and(|oldest_ms| oldest_ms <= query.from_ms) {
             break;
         }
         if let Some(older) = oldest(coarser)?
-            && reaches_back_to.is_none_or(|finer| older + TIERS[coarser].length_ms <= finer)
+            && reaches_back_to.is_none_or(|finer| older + tier.length_ms <= finer)
             && older < query.to_ms
         {
             (number, reaches_back_to) = (coarser, Some(older));

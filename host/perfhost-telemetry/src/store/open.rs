@@ -85,17 +85,19 @@ impl From<rusqlite::Error> for Failure {
 fn prepare(path: &Path, is_check_due: bool) -> Result<Connection, Failure> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
-    // Counts only for a new file: lets retention give space back.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let found = schema::version(&connection)?;
+    if found > schema::VERSION {
+        return Err(Failure::Newer(found));
+    }
+    if found == 0 {
+        // Lets retention give space back; can only be chosen while the file is empty.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // With WAL this can lose the last commits when the machine fails, never when the process does, and never damages.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    let found = schema::version(&connection)?;
-    if found > schema::VERSION {
-        return Err(Failure::Newer(found));
-    }
     if is_check_due {
         let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if answer != "ok" {

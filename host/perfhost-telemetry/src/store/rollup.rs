@@ -14,9 +14,8 @@ const VACUUM_PAGES: u32 = 2_048;
 /// Makes every coarser window whose time is over and that is not made yet.
 pub(super) fn roll_up(connection: &Connection, now_ms: u64) -> rusqlite::Result<()> {
     let mut complete_until = sealed_until(now_ms);
-    for number in 1..TIERS.len() {
-        let length_ms = TIERS[number].length_ms;
-        let until = floor(complete_until, length_ms);
+    for (number, tier) in TIERS.iter().enumerate().skip(1) {
+        let until = floor(complete_until, tier.length_ms);
         let from = watermark(connection, number)?.unwrap_or(0);
         if from < until {
             make(connection, number, from, until)?;

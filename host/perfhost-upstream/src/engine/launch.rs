@@ -36,7 +36,7 @@ pub(super) async fn launch(
     config: &EngineConfig,
     settings: &EngineSettings,
     log: &Arc<Log>,
-    spawned: &dyn Fn(u32),
+    spawned: &(dyn Fn(u32) + Sync),
 ) -> Result<Running, EngineError> {
     let port = free_port()?;
     let started = Instant::now();

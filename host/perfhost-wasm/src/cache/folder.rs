@@ -55,7 +55,9 @@ impl Folder {
         }
         self.remove(KEY_FILE);
         let mut key = [0; KEY_BYTES];
-        File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut key)).map_err(io_error("/dev/urandom"))?;
+        File::open("/dev/urandom")
+            .and_then(|mut source| source.read_exact(&mut key))
+            .map_err(io_error("/dev/urandom"))?;
         self.write(KEY_FILE, &[&key])?;
         Ok(key)
     }

@@ -40,25 +40,13 @@ impl History for NoHistory {
 }
 
 impl contract::Host for Guest {
-    fn query(
-        &mut self,
-        metric: String,
-        scope: String,
-        from_ms: u64,
-        to_ms: u64,
-        step_ms: u32,
-    ) -> Vec<contract::Point> {
+    fn query(&mut self, metric: String, scope: String, from_ms: u64, to_ms: u64, step_ms: u32) -> Vec<contract::Point> {
         let Some(history) = &self.history else { return Vec::new() };
         history
             .query(&metric, &scope, from_ms, to_ms, step_ms)
             .into_iter()
             .take(MAX_POINTS)
-            .map(|point| contract::Point {
-                at_ms: point.at_ms,
-                count: point.count,
-                mean: point.mean,
-                p95: point.p95,
-            })
+            .map(|point| contract::Point { at_ms: point.at_ms, count: point.count, mean: point.mean, p95: point.p95 })
             .collect()
     }
 }

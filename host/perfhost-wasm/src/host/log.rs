@@ -62,12 +62,7 @@ impl Log {
             lines_kept: limits.log_lines,
             lines_per_second: limits.log_lines_per_second,
             line_bytes: limits.max_log_line_bytes,
-            state: Mutex::new(State {
-                lines: VecDeque::new(),
-                second_began: None,
-                written_this_second: 0,
-                dropped: 0,
-            }),
+            state: Mutex::new(State { lines: VecDeque::new(), second_began: None, written_this_second: 0, dropped: 0 }),
         })
     }
 
@@ -85,7 +80,8 @@ impl Log {
         let text = cut(text, self.line_bytes);
         let dropped = {
             let mut state = self.state.lock();
-            let is_new_second = state.second_began.is_none_or(|began| now.duration_since(began) >= Duration::from_secs(1));
+            let is_new_second =
+                state.second_began.is_none_or(|began| now.duration_since(began) >= Duration::from_secs(1));
             if is_new_second {
                 state.second_began = Some(now);
                 state.written_this_second = 0;

@@ -1,8 +1,8 @@
 //! Gives a component its imports, and looks its exports up.
 
+use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::Engine;
 
 use crate::bindings::exports::perfhost::strategy::{advise, control, route};
 use crate::bindings::perfhost::strategy::types;

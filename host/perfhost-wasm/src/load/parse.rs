@@ -38,9 +38,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, LoadFailure> {
     }
     if !outline.has_component_type {
         return Err(LoadFailure::NotAComponent {
-            detail: "it is a core module without a component type; build it with wit-bindgen against wit/, or make it a \
+            detail:
+                "it is a core module without a component type; build it with wit-bindgen against wit/, or make it a \
                      component with `wasm-tools component new`"
-                .to_owned(),
+                    .to_owned(),
         });
     }
     let component = encode(bytes)?;

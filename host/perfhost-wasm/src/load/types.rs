@@ -40,7 +40,8 @@ pub(super) fn check(component: &Component) -> Result<(), LoadFailure> {
             continue;
         };
         let name = format!("{CONTRACT}/{interface}@{VERSION}#{function}");
-        let wrong = |detail: String| LoadFailure::WrongType { name: name.clone(), expected: declaration(function), detail };
+        let wrong =
+            |detail: String| LoadFailure::WrongType { name: name.clone(), expected: declaration(function), detail };
         let ComponentItem::ComponentInstance(instance) = export.ty else {
             return Err(wrong("the export of that name is not an interface".to_owned()));
         };
@@ -71,7 +72,12 @@ where
 /// The contract's line for a function.
 fn declaration(function: &str) -> String {
     let start = format!("{function}: func");
-    TEXT.lines().map(str::trim).find(|line| line.starts_with(&start)).unwrap_or(function).trim_end_matches(';').to_owned()
+    TEXT.lines()
+        .map(str::trim)
+        .find(|line| line.starts_with(&start))
+        .unwrap_or(function)
+        .trim_end_matches(';')
+        .to_owned()
 }
 
 #[cfg(test)]

@@ -67,11 +67,7 @@ pub(super) fn ready() -> Resource<Pollable> {
     Resource::new_own(0)
 }
 
-pub(super) fn is_answered(
-    into: &mut LinkerInstance<'_, Guest>,
-    interface: &str,
-    name: &str,
-) -> wasmtime::Result<bool> {
+pub(super) fn is_answered(into: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str) -> wasmtime::Result<bool> {
     type Store<'a> = StoreContextMut<'a, Guest>;
     match (interface, name) {
         ("wasi:clocks/monotonic-clock", "now") => {
@@ -79,7 +75,9 @@ pub(super) fn is_answered(
         }
         ("wasi:clocks/monotonic-clock", "resolution") => into.func_wrap(name, |_, (): ()| Ok((1_000_000_u64,)))?,
         ("wasi:clocks/monotonic-clock", "subscribe-instant") => {
-            into.func_wrap(name, |mut store: Store<'_>, (moment,): (u64,)| Ok((store.data_mut().wasi.wait_for(moment)?,)))?;
+            into.func_wrap(name, |mut store: Store<'_>, (moment,): (u64,)| {
+                Ok((store.data_mut().wasi.wait_for(moment)?,))
+            })?;
         }
         ("wasi:clocks/monotonic-clock", "subscribe-duration") => {
             into.func_wrap(name, |mut store: Store<'_>, (duration,): (u64,)| {

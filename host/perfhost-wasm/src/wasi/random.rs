@@ -39,11 +39,7 @@ impl Random {
     }
 }
 
-pub(super) fn is_answered(
-    into: &mut LinkerInstance<'_, Guest>,
-    interface: &str,
-    name: &str,
-) -> wasmtime::Result<bool> {
+pub(super) fn is_answered(into: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str) -> wasmtime::Result<bool> {
     match (interface, name) {
         ("wasi:random/random", "get-random-bytes") | ("wasi:random/insecure", "get-insecure-random-bytes") => into
             .func_wrap(name, |mut store: wasmtime::StoreContextMut<'_, Guest>, (length,): (u64,)| {

@@ -72,11 +72,7 @@ fn write(guest: &mut Guest, stream: &Resource<OutputStream>, bytes: &[u8]) {
     }
 }
 
-pub(super) fn is_answered(
-    into: &mut LinkerInstance<'_, Guest>,
-    interface: &str,
-    name: &str,
-) -> wasmtime::Result<bool> {
+pub(super) fn is_answered(into: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str) -> wasmtime::Result<bool> {
     type Store<'a> = StoreContextMut<'a, Guest>;
     type Written = Result<(), StreamError>;
     type Read = Result<Vec<u8>, StreamError>;

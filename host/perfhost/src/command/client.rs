@@ -47,14 +47,18 @@ impl Client {
     fn read(&self, path: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Value> {
         let mut answer = answer.map_err(|error| match error {
             ureq::Error::Io(cause) if cause.kind() == std::io::ErrorKind::ConnectionRefused => {
-                anyhow!("no perfhost is running at {}; start one with `perfhost`, or name another with --host URL", self.base)
+                anyhow!(
+                    "no perfhost is running at {}; start one with `perfhost`, or name another with --host URL",
+                    self.base
+                )
             }
             other => anyhow!("{}{path}: {other}", self.base),
         })?;
         let status = answer.status();
         let text = answer.body_mut().read_to_string().with_context(|| format!("reading the answer of {path}"))?;
-        let value: Value = serde_json::from_str(&text)
-            .with_context(|| format!("{}{path} answered {status} with something that is not JSON; is it a perfhost?", self.base))?;
+        let value: Value = serde_json::from_str(&text).with_context(|| {
+            format!("{}{path} answered {status} with something that is not JSON; is it a perfhost?", self.base)
+        })?;
         if !status.is_success() {
             let message = value["error"]["message"].as_str().unwrap_or(&text);
             bail!("{message}");

@@ -24,21 +24,31 @@ pub fn run(command: &EngineCommand) -> Result<()> {
 fn install(flags: &LibraryFlags) -> Result<()> {
     let folders = folders(flags)?;
     let mut bar = Bar::default();
-    let installed = engine::install(&folders.library, &mut |progress| bar.show(&progress)).context("installing an engine")?;
+    let installed =
+        engine::install(&folders.library, &mut |progress| bar.show(&progress)).context("installing an engine")?;
     bar.done();
-    print::print(&json!({ "engine": installed.to_string() }), flags.output, |_| format!("engine: {installed}"))
+    print::print(&json!({ "engine": installed }), flags.output, |_| format!("engine: {installed}"))
 }
 
 fn list(flags: &LibraryFlags) -> Result<()> {
     let folders = folders(flags)?;
-    let found = engine::list(std::env::var_os("PATH").as_deref(), &folders.library);
-    let value = json!({ "engines": found.iter().map(ToString::to_string).collect::<Vec<_>>() });
-    print::print(&value, flags.output, |_| {
-        let rows: Vec<Vec<String>> = found.iter().map(|program| vec![program.to_string()]).collect();
-        if rows.is_empty() {
-            return "no engine is set up; install one with `perfhost engine install`".to_owned();
+    let in_use = engine::find(None, std::env::var_os("PATH").as_deref(), &folders.library);
+    let installed = engine::list(&folders.library);
+    print::print(&json!({ "in_use": in_use, "installed": installed }), flags.output, |_| {
+        let rows: Vec<Vec<String>> = installed
+            .iter()
+            .map(|one| {
+                let version = one.version.clone().unwrap_or_else(|| "not finished; install again".to_owned());
+                vec![one.name.clone(), version, one.path.display().to_string()]
+            })
+            .collect();
+        match &in_use {
+            Some(program) => format!(
+                "in use: {program}\n\ninstalled by perfhost:\n{}",
+                table(&["ENGINE", "VERSION", "FOLDER"], &rows)
+            ),
+            None => "no engine is set up; install one with `perfhost engine install`".to_owned(),
         }
-        table(&["ENGINE"], &rows)
     })
 }
 
@@ -49,8 +59,9 @@ fn logs(name: &str, lines: usize, data_dir: Option<&Path>) -> Result<()> {
         ..Sources::default()
     };
     let path = engine::log_path(&config::load(&sources)?.data_dir.join("logs"), name);
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("no log of an engine called {name:?} is at {}; is the data folder right?", path.display()))?;
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!("no log of an engine called {name:?} is at {}; is the data folder right?", path.display())
+    })?;
     let all: Vec<&str> = text.lines().collect();
     print::line(&all[all.len().saturating_sub(lines)..].join("\n"));
     Ok(())

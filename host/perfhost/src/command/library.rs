@@ -77,7 +77,12 @@ impl Bar {
         let amount = match progress.total_bytes {
             Some(total) if total > 0 => {
                 let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-                format!(" {:.1} of {:.1} MiB ({:.0} %)", mib(progress.done_bytes), mib(total), 100.0 * progress.done_bytes as f64 / total as f64)
+                format!(
+                    " {:.1} of {:.1} MiB ({:.0} %)",
+                    mib(progress.done_bytes),
+                    mib(total),
+                    100.0 * progress.done_bytes as f64 / total as f64
+                )
             }
             _ => String::new(),
         };

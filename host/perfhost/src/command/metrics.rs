@@ -13,7 +13,8 @@ pub fn run(provider: Option<&str>, flags: &ClientFlags) -> Result<()> {
     if let Some(provider) = provider
         && let Some(metrics) = current["metrics"].as_array_mut()
     {
-        let is_of = |scope: &str| scope == provider || scope.strip_prefix(provider).is_some_and(|rest| rest.starts_with('/'));
+        let is_of =
+            |scope: &str| scope == provider || scope.strip_prefix(provider).is_some_and(|rest| rest.starts_with('/'));
         metrics.retain(|metric| metric["scope"].as_str().is_some_and(is_of));
         if metrics.is_empty() {
             bail!("nothing was measured for {provider:?} in the last minute; `perfhost status` lists the providers");

@@ -68,8 +68,9 @@ fn pull(name: &str, sha256: Option<&str>, flags: &LibraryFlags) -> Result<()> {
     let folders = folders(flags)?;
     let mut bar = Bar::default();
     let index = index_url();
-    let path = model::pull_with(name, &folders.models, pull_options(&index, sha256), &mut |progress| bar.show(&progress))
-        .with_context(|| format!("pulling {name}"))?;
+    let path =
+        model::pull_with(name, &folders.models, pull_options(&index, sha256), &mut |progress| bar.show(&progress))
+            .with_context(|| format!("pulling {name}"))?;
     bar.done();
     print::print(&json!({ "model": name, "path": path }), flags.output, |_| format!("{name} is at {}", path.display()))
 }
@@ -99,13 +100,20 @@ fn plain(value: &Value) -> String {
 }
 
 fn unknown(name: &str, folders: &Folders) -> anyhow::Error {
-    anyhow!("{name:?} is neither in the catalogue nor in {}; `perfhost model list` shows both", folders.models.display())
+    anyhow!(
+        "{name:?} is neither in the catalogue nor in {}; `perfhost model list` shows both",
+        folders.models.display()
+    )
 }
 
 fn advise(context: u32, parallel: u32, flags: &LibraryFlags) -> Result<()> {
     let folders = folders(flags)?;
     let choices: Vec<Choice> = model::list(&folders.models)?.iter().filter_map(choice).collect();
-    anyhow::ensure!(!choices.is_empty(), "no model is in {}; fetch one with `perfhost model pull NAME`", folders.models.display());
+    anyhow::ensure!(
+        !choices.is_empty(),
+        "no model is in {}; fetch one with `perfhost model pull NAME`",
+        folders.models.display()
+    );
     let hardware = ResourceSampler::new().hardware();
     let advisor = Runtime::new(RuntimeConfig::default())?.load(&read(ADVISOR)?, std::sync::Arc::new(NoHistory))?;
     let advice = advisor.advise(&hardware, context, parallel, &choices).context("asking the advisor")?;
@@ -114,7 +122,13 @@ fn advise(context: u32, parallel: u32, flags: &LibraryFlags) -> Result<()> {
         let rows: Vec<Vec<String>> = advice
             .iter()
             .map(|one| {
-                vec![one.model.clone(), one.variant_name.clone(), one.kv_type.clone(), number(one.confidence), one.reason.clone()]
+                vec![
+                    one.model.clone(),
+                    one.variant_name.clone(),
+                    one.kv_type.clone(),
+                    number(one.confidence),
+                    one.reason.clone(),
+                ]
             })
             .collect();
         table(&["MODEL", "VARIANT", "KV CACHE", "CONFIDENCE", "WHY"], &rows)

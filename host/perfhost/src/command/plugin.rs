@@ -5,7 +5,7 @@ use perfhost_wasm::{Inspection, Runtime, RuntimeConfig};
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::print::{self, table};
+use super::print::{self, bytes, number, table};
 use crate::built_in;
 use crate::cli::{ClientFlags, Output, PluginCommand};
 use crate::service::strategies::read;
@@ -37,7 +37,8 @@ fn list(flags: &ClientFlags) -> Result<()> {
         Err(error) if error.to_string().starts_with("no perfhost is running") => {
             let loaded = offline()?;
             print::print(&json!({ "built_in": loaded }), flags.output, |answer| {
-                let rows: Vec<_> = answer["built_in"].as_array().into_iter().flatten().map(|one| row("built in", one)).collect();
+                let rows: Vec<_> =
+                    answer["built_in"].as_array().into_iter().flatten().map(|one| row("built in", one)).collect();
                 table(&["STATE", "NAME", "VERSION", "WORLD", "SOURCE", "SUMMARY"], &rows)
             })
         }
@@ -53,7 +54,7 @@ fn offline() -> Result<Vec<Value>> {
         let inspection = runtime.inspect(&read(name)?);
         let description = inspection.description.as_ref().with_context(|| format!("{name} does not load"))?;
         list.push(json!({
-            "name": description.name, "version": description.version, "world": inspection.identity.as_ref().map(|known| known.world),
+            "name": description.name, "version": description.version, "world": inspection.world,
             "source": "built-in", "summary": description.summary,
         }));
     }
@@ -78,18 +79,66 @@ fn in_service(answer: &Value) -> String {
 fn inspect(plugin: &str, output: Output) -> Result<()> {
     let runtime = Runtime::new(RuntimeConfig::default())?;
     let inspection = runtime.inspect(&read(plugin)?);
-    let is_ready = inspection.is_ready();
-    print::print(&inspection, output, Inspection::to_string)?;
-    anyhow::ensure!(is_ready, "{plugin} cannot be put in service; see the failed stage above");
+    print::print(&inspection, output, layout)?;
+    anyhow::ensure!(inspection.error.is_none(), "{plugin} cannot be put in service; see the failed stage above");
     Ok(())
+}
+
+fn layout(inspection: &Inspection) -> String {
+    let mut text = String::new();
+    if let Some(known) = &inspection.description {
+        text += &format!("{} {}: {}\ngoal: {}\n", known.name, known.version, known.summary, known.goal);
+        text += &format!("reads: {}\nturns: {}\n", known.reads.join(", "), known.turns.join(", "));
+        let parameters: Vec<Vec<String>> = known
+            .parameters
+            .iter()
+            .map(|one| vec![one.name.clone(), one.default.clone(), one.unit.clone(), one.meaning.clone()])
+            .collect();
+        if !parameters.is_empty() {
+            text += &format!("\n{}", table(&["PARAMETER", "DEFAULT", "UNIT", "MEANING"], &parameters));
+        }
+    }
+    let form = if inspection.is_core_module { "core module, made a component" } else { "component" };
+    text += &format!(
+        "\n{}: {form}, {}, sha256 {}\n",
+        inspection.plugin,
+        bytes(inspection.file_bytes as f64),
+        inspection.digest
+    );
+    if !inspection.imports.is_empty() {
+        let names: Vec<&str> = inspection.imports.iter().map(|import| import.name.as_str()).collect();
+        text += &format!("imports: {}\n", names.join(", "));
+    }
+    let stages: Vec<Vec<String>> = inspection
+        .stages
+        .iter()
+        .map(|stage| {
+            let verdict = if stage.is_passed { "pass" } else { "FAILED" };
+            vec![
+                stage.stage.name().to_owned(),
+                verdict.to_owned(),
+                number(stage.duration_us as f64 / 1_000.0),
+                stage.detail.clone(),
+            ]
+        })
+        .collect();
+    text += &format!("\n{}", table(&["STAGE", "VERDICT", "MS", "DETAIL"], &stages));
+    if let Some(error) = &inspection.error {
+        text += &format!("\n{error}\n");
+    }
+    text
 }
 
 fn swap(plugin: &str, flags: &ClientFlags) -> Result<()> {
     let client = Client::new(flags);
     let answer = if std::path::Path::new(plugin).is_file() {
         let bytes = std::fs::read(plugin).with_context(|| format!("reading {plugin}"))?;
-        let name = std::path::Path::new(plugin).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let query: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+        let name = std::path::Path::new(plugin)
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let query: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
         client.post(&format!("/api/strategies?name={query}"), "application/wasm", &bytes)?
     } else {
         client.post("/api/strategies", "application/json", json!({ "name": plugin }).to_string().as_bytes())?

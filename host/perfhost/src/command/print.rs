@@ -28,8 +28,9 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     }
     let columns = header.len();
     let cell = |row: &Vec<String>, at: usize| row.get(at).map_or(0, |text| text.chars().count());
-    let width: Vec<usize> =
-        (0..columns).map(|at| rows.iter().map(|row| cell(row, at)).chain([header[at].chars().count()]).max().unwrap_or(0)).collect();
+    let width: Vec<usize> = (0..columns)
+        .map(|at| rows.iter().map(|row| cell(row, at)).chain([header[at].chars().count()]).max().unwrap_or(0))
+        .collect();
     let is_number = |text: &String| text.is_empty() || text == "-" || text.starts_with(|c: char| c.is_ascii_digit());
     let is_right: Vec<bool> = (0..columns).map(|at| rows.iter().all(|row| row.get(at).is_none_or(is_number))).collect();
     let mut text = String::new();
@@ -38,7 +39,8 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         for (at, content) in cells.iter().enumerate() {
             let gap = " ".repeat(width[at].saturating_sub(content.chars().count()));
             let separator = if at == 0 { "" } else { "  " };
-            line += &if is_right[at] { format!("{separator}{gap}{content}") } else { format!("{separator}{content}{gap}") };
+            line +=
+                &if is_right[at] { format!("{separator}{gap}{content}") } else { format!("{separator}{content}{gap}") };
         }
         text.push_str(line.trim_end());
         text.push('\n');

@@ -44,7 +44,8 @@ fn start_logging(flags: &ServeFlags) {
 fn watch_signals(trigger: ShutdownTrigger) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
             std::future::pending::<()>().await;
             return;
         };

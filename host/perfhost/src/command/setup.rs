@@ -16,7 +16,8 @@ pub fn run(flags: &LibraryFlags) -> Result<()> {
         Some(found) => print::line(&format!("engine: {found}")),
         None => {
             let mut bar = Bar::default();
-            let installed = engine::install(&folders.library, &mut |progress| bar.show(&progress)).context("installing an engine")?;
+            let installed = engine::install(&folders.library, &mut |progress| bar.show(&progress))
+                .context("installing an engine")?;
             bar.done();
             print::line(&format!("engine: {installed}"));
         }
@@ -25,7 +26,10 @@ pub fn run(flags: &LibraryFlags) -> Result<()> {
         Some(path) => path,
         None => {
             let mut bar = Bar::default();
-            let path = model::pull_with(DEFAULT_MODEL, &folders.models, pull_options(&index_url(), None), &mut |progress| bar.show(&progress))
+            let path =
+                model::pull_with(DEFAULT_MODEL, &folders.models, pull_options(&index_url(), None), &mut |progress| {
+                    bar.show(&progress)
+                })
                 .with_context(|| format!("fetching the model {DEFAULT_MODEL}"))?;
             bar.done();
             path

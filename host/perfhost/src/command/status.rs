@@ -50,7 +50,11 @@ fn layout(status: &Value) -> String {
             engine.get("phase").map(text).unwrap_or_default(),
             engine.get("settings").map_or(&Value::Null, |settings| &settings["slots"]),
             engine.get("restarts").unwrap_or(&Value::Null),
-            engine.get("last_error").and_then(Value::as_str).map(|error| format!("; last error: {error}")).unwrap_or_default(),
+            engine
+                .get("last_error")
+                .and_then(Value::as_str)
+                .map(|error| format!("; last error: {error}"))
+                .unwrap_or_default(),
         );
     }
     let rows: Vec<Vec<String>> = status["providers"]

@@ -74,6 +74,8 @@ pub struct EngineChoice {
     pub model: Option<String>,
     /// A `llama-server` to use before any other.
     pub program: Option<PathBuf>,
+    /// Serve embeddings too.
+    pub embeddings: bool,
 }
 
 impl Config {
@@ -81,7 +83,10 @@ impl Config {
     pub fn check(raw: Raw, sources: &Sources) -> Result<Self, ConfigError> {
         let listen = raw.listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
         let listen: SocketAddr = listen.parse().map_err(|_| {
-            ConfigError::value("listen", format!("{listen:?} where an IP address and a port are expected, such as {DEFAULT_LISTEN}"))
+            ConfigError::value(
+                "listen",
+                format!("{listen:?} where an IP address and a port are expected, such as {DEFAULT_LISTEN}"),
+            )
         })?;
         let access = raw.access;
         if !listen.ip().is_loopback() {
@@ -100,13 +105,16 @@ impl Config {
         }
         let interval = raw.tuning.interval_ms.map_or(DEFAULT_INTERVAL, Duration::from_millis);
         if !(Duration::from_millis(500)..=Duration::from_secs(3_600)).contains(&interval) {
-            let message = format!("{} where a number of milliseconds from 500 to 3600000 is expected", interval.as_millis());
+            let message =
+                format!("{} where a number of milliseconds from 500 to 3600000 is expected", interval.as_millis());
             return Err(ConfigError::value("tuning.interval_ms", message));
         }
         let mut parameters: BTreeMap<String, Vec<(String, String)>> = raw
             .parameters
             .into_iter()
-            .map(|(strategy, pairs)| (strategy, pairs.into_iter().map(|(name, value)| (name, value.to_string())).collect()))
+            .map(|(strategy, pairs)| {
+                (strategy, pairs.into_iter().map(|(name, value)| (name, value.to_string())).collect())
+            })
             .collect();
         for pair in &sources.parameters {
             let (name, value) = split_pair("--param", pair)?;
@@ -162,21 +170,19 @@ fn folder(
         (None, Some(home)) => Some(PathBuf::from(home).join(below_home).join("perfhost")),
         (None, None) => None,
     };
-    given.or_else(usual).ok_or_else(|| {
-        ConfigError::value(key, format!("neither {key} nor {variable} nor HOME is set; name a folder"))
-    })
+    given
+        .or_else(usual)
+        .ok_or_else(|| ConfigError::value(key, format!("neither {key} nor {variable} nor HOME is set; name a folder")))
 }
 
 fn upstreams(written: Vec<RawUpstream>, sources: &Sources) -> Result<Vec<ProviderConfig>, ConfigError> {
     let mut list: Vec<ProviderConfig> = Vec::new();
     for (at, one) in written.into_iter().enumerate() {
         let place = format!("upstream[{at}]");
-        let endpoint = Endpoint::parse(&one.url).map_err(|error| ConfigError::value(format!("{place}.url"), error.to_string()))?;
+        let endpoint =
+            Endpoint::parse(&one.url).map_err(|error| ConfigError::value(format!("{place}.url"), error.to_string()))?;
         let kind = match &one.kind {
-            Some(word) => ProviderKind::parse(word).ok_or_else(|| {
-                let allowed = ProviderKind::ALL.map(ProviderKind::as_str).join(", ");
-                ConfigError::value(format!("{place}.kind"), format!("{word:?} is none of {allowed}"))
-            })?,
+            Some(word) => word.parse().map_err(|error: String| ConfigError::value(format!("{place}.kind"), error))?,
             None => ProviderKind::guess(&endpoint),
         };
         let key = match (&one.key_env, &one.key_file) {
@@ -190,18 +196,27 @@ fn upstreams(written: Vec<RawUpstream>, sources: &Sources) -> Result<Vec<Provide
         };
         let name = one.name.unwrap_or_else(|| unique_name(&list, kind));
         if name.is_empty() || name.contains('/') {
-            return Err(ConfigError::value(format!("{place}.name"), format!("{name:?} where a name without / is expected")));
+            return Err(ConfigError::value(
+                format!("{place}.name"),
+                format!("{name:?} where a name without / is expected"),
+            ));
         }
         if list.iter().any(|other| other.name == name) {
             return Err(ConfigError::value(format!("{place}.name"), format!("{name:?} is taken by another upstream")));
         }
-        list.push(ProviderConfig { name, kind, endpoint, key: key.map(|key| ApiKey::new(key.trim())), is_managed: false });
+        list.push(ProviderConfig {
+            name,
+            kind,
+            endpoint,
+            key: key.and_then(|key| ApiKey::new(&key)),
+            is_managed: false,
+        });
     }
     Ok(list)
 }
 
 fn unique_name(taken: &[ProviderConfig], kind: ProviderKind) -> String {
-    let base = kind.as_str();
+    let base = kind.name();
     let mut name = base.to_owned();
     let mut number = 2;
     while taken.iter().any(|other| other.name == name) {
@@ -216,7 +231,13 @@ fn engine(raw: RawEngine) -> Result<EngineChoice, ConfigError> {
     if name.is_empty() || name.contains('/') {
         return Err(ConfigError::value("engine.name", format!("{name:?} where a name without / is expected")));
     }
-    Ok(EngineChoice { enabled: raw.enabled, name, model: raw.model, program: raw.program })
+    Ok(EngineChoice {
+        enabled: raw.enabled,
+        name,
+        model: raw.model,
+        program: raw.program,
+        embeddings: raw.embeddings.unwrap_or(false),
+    })
 }
 
 fn known_knob(place: &str, name: &str) -> Result<KnobId, ConfigError> {
@@ -249,7 +270,8 @@ fn settings(written: &BTreeMap<String, RawKnob>, set: &[String]) -> Result<Setti
     }
     for pair in set {
         let (name, value) = split_pair("--set", pair)?;
-        let (name, scope) = name.split_once('@').map_or((name.as_str(), Scope::global()), |(n, s)| (n, Scope::provider(s)));
+        let (name, scope) =
+            name.split_once('@').map_or((name.as_str(), Scope::global()), |(n, s)| (n, Scope::provider(s)));
         turn(format!("--set {name}"), name, scope, &value)?;
     }
     Ok(settings)
@@ -263,7 +285,10 @@ fn limits(written: &BTreeMap<String, RawLimit>) -> Result<BTreeMap<KnobId, Optio
         let bounds = id.knob().bounds;
         let wrong = || {
             let expected = bounds.expected();
-            ConfigError::value(place.clone(), format!("expected \"fixed\", or a narrower range or list than {expected}"))
+            ConfigError::value(
+                place.clone(),
+                format!("expected \"fixed\", or a narrower range or list than {expected}"),
+            )
         };
         let narrowed = match (limit, &bounds) {
             (RawLimit::Word(word), _) if word == "fixed" => None,

@@ -61,7 +61,11 @@ impl ConfigError {
 impl Sources {
     /// A variable as it was at start.
     pub fn variable(&self, name: &str) -> Option<String> {
-        self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+        self.environment
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.clone())
+            .filter(|value| !value.is_empty())
     }
 }
 
@@ -124,7 +128,10 @@ fn overlay_variables(raw: &mut Raw, sources: &Sources) -> Result<(), ConfigError
     }
     if let Some(workers) = sources.variable("PERFHOST_WORKERS") {
         let found = workers.parse().map_err(|_| {
-            ConfigError::value("PERFHOST_WORKERS", format!("{workers:?} where a whole number is expected; 0 for one a core"))
+            ConfigError::value(
+                "PERFHOST_WORKERS",
+                format!("{workers:?} where a whole number is expected; 0 for one a core"),
+            )
         })?;
         raw.workers = Some(found);
     }
@@ -162,7 +169,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(name);
         std::fs::write(&path, text).expect("a file");
-        load(&Sources { file: Some(path), environment: vec![("HOME".to_owned(), "/nowhere".to_owned())], ..Sources::default() })
+        load(&Sources {
+            file: Some(path),
+            environment: vec![("HOME".to_owned(), "/nowhere".to_owned())],
+            ..Sources::default()
+        })
     }
 
     #[test]
@@ -179,8 +190,12 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
-        let error = from_file("a.toml", "listen = '127.0.0.1:1'\nlisten_on = 3\n").expect_err("unknown key").to_string();
-        assert!(error.contains("line 2") && error.contains("listen_on") && error.contains("expected one of"), "{error}");
+        let error =
+            from_file("a.toml", "listen = '127.0.0.1:1'\nlisten_on = 3\n").expect_err("unknown key").to_string();
+        assert!(
+            error.contains("line 2") && error.contains("listen_on") && error.contains("expected one of"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub struct RawEngine {
     pub model: Option<String>,
     /// Path of a `llama-server`.
     pub program: Option<PathBuf>,
+    /// Serve embeddings too; costs prompt speed.
+    pub embeddings: Option<bool>,
 }
 
 /// A knob's value, or a provider's table of them.

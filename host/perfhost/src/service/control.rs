@@ -107,7 +107,11 @@ impl Control for HostControl {
                 })
             })
             .collect();
-        let is_any_up = self.fleet.providers().iter().any(|provider| provider.health() != perfhost_upstream::provider::Health::Down);
+        let is_any_up = self
+            .fleet
+            .providers()
+            .iter()
+            .any(|provider| provider.health() != perfhost_upstream::provider::Health::Down);
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
@@ -159,7 +163,7 @@ fn refusal(error: SwapError) -> ControlError {
         SwapError::Unknown(_) => ControlError::NotFound { message },
         SwapError::NothingBefore => ControlError::Conflict { code: "nothing_before".to_owned(), message },
         SwapError::Read { .. } => ControlError::Failed { message },
-        SwapError::Load(load) => ControlError::Invalid { code: load.code().to_owned(), message },
+        SwapError::Load(load) => ControlError::Invalid { code: load.failure.code().to_owned(), message },
         SwapError::Configure { .. } => ControlError::Invalid { code: "refused_configuration".to_owned(), message },
         SwapError::OnlyAdvises(_) => ControlError::Invalid { code: "only_advises".to_owned(), message },
     }

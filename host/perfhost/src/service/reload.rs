@@ -64,7 +64,12 @@ impl Reloader {
                 () = shutdown.reached(Stage::Draining) => return,
             };
             if is_asked || self.has_changed() {
-                self = match tokio::task::spawn_blocking(move || { self.reload(); self }).await {
+                self = match tokio::task::spawn_blocking(move || {
+                    self.reload();
+                    self
+                })
+                .await
+                {
                     Ok(reloader) => reloader,
                     Err(_) => return,
                 };
@@ -124,7 +129,11 @@ impl Reloader {
 
     fn follow_upstreams(&self, before: &Config, next: &Config) {
         for old in &before.upstreams {
-            if !next.upstreams.iter().any(|new| new.name == old.name && new.endpoint == old.endpoint) {
+            if !next
+                .upstreams
+                .iter()
+                .any(|new| new.name == old.name && new.endpoint.to_string() == old.endpoint.to_string())
+            {
                 info!(provider = old.name, "provider removed");
                 self.fleet.remove(&old.name);
             }

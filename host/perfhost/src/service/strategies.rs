@@ -20,6 +20,9 @@ use crate::built_in;
 /// Swaps that can be taken back.
 const MOST_PREVIOUS: usize = 8;
 
+/// How the source of a built-in strategy begins.
+const BUILT_IN_SOURCE: &str = "built-in";
+
 /// Why a strategy was not put in service.
 #[derive(Debug, Error)]
 pub enum SwapError {
@@ -91,10 +94,10 @@ pub struct Retired {
 pub fn read(name: &str) -> Result<PluginSource, SwapError> {
     if Path::new(name).is_file() {
         let bytes = std::fs::read(name).map_err(|error| SwapError::Read { path: name.to_owned(), error })?;
-        return Ok(PluginSource::new(name, bytes));
+        return Ok(PluginSource { name: name.to_owned(), bytes });
     }
     let bytes = built_in::find(name).ok_or_else(|| SwapError::Unknown(name.to_owned()))?;
-    Ok(PluginSource::built_in(name.trim_end_matches(".wasm"), bytes.to_vec()))
+    Ok(PluginSource { name: format!("{BUILT_IN_SOURCE} {}", built_in::stem(name)), bytes: bytes.to_vec() })
 }
 
 impl Strategies {
@@ -183,7 +186,9 @@ impl Strategies {
     pub fn swap(&self, source: &StrategySource) -> Result<Arc<dyn Strategy>, SwapError> {
         let source = match source {
             StrategySource::Named(name) => read(name)?,
-            StrategySource::Uploaded { name, bytes } => PluginSource::uploaded(name, bytes.clone()),
+            StrategySource::Uploaded { name, bytes } => {
+                PluginSource { name: format!("upload {name}"), bytes: bytes.clone() }
+            }
         };
         let strategy = self.runtime.load(&source, self.history.clone())?;
         let mut desk = self.desk.lock();
@@ -206,15 +211,22 @@ impl Strategies {
     pub fn retire(&self, cause: &str, retry_at_ms: u64) -> Result<(), SwapError> {
         let mut desk = self.desk.lock();
         let failing = self.in_service.load().strategy.clone();
-        let fallback = if failing.identity().source == "built-in" && failing.identity().name == built_in::DEFAULT {
-            "conservative"
-        } else {
-            built_in::DEFAULT
-        };
+        let fallback =
+            if failing.identity().source.starts_with(BUILT_IN_SOURCE) && failing.identity().name == built_in::DEFAULT {
+                "conservative"
+            } else {
+                built_in::DEFAULT
+            };
         let strategy = self.runtime.load(&read(fallback)?, self.history.clone())?;
         self.put_in_service(strategy, &mut desk, false)?;
-        warn!(strategy = failing.identity().name, version = failing.identity().version, cause, fallback, retry_at_ms,
-            "the strategy failed again and again; the fallback takes over");
+        warn!(
+            strategy = failing.identity().name,
+            version = failing.identity().version,
+            cause,
+            fallback,
+            retry_at_ms,
+            "the strategy failed again and again; the fallback takes over"
+        );
         desk.retired = Some(Retired { strategy: failing, cause: cause.to_owned(), retry_at_ms });
         Ok(())
     }
@@ -247,8 +259,14 @@ impl Strategies {
         self.prepare(&next, desk, Some(&before.strategy))?;
         self.in_service.store(Arc::new(Generation::new(before.number + 1, next.clone())));
         let (from, to) = (before.strategy.identity(), next.identity());
-        info!(from = from.name, from_version = from.version, to = to.name, to_version = to.version,
-            generation = before.number + 1, "strategy in service");
+        info!(
+            from = from.name,
+            from_version = from.version,
+            to = to.name,
+            to_version = to.version,
+            generation = before.number + 1,
+            "strategy in service"
+        );
         if keeps_before {
             desk.previous.push(before.strategy.clone());
             if desk.previous.len() > MOST_PREVIOUS {
@@ -260,10 +278,16 @@ impl Strategies {
 
     /// Everything a strategy must be told before it serves. State comes from the one before it if that has the same name,
     /// else from the store.
-    fn prepare(&self, next: &Arc<dyn Strategy>, desk: &Desk, before: Option<&Arc<dyn Strategy>>) -> Result<(), SwapError> {
+    fn prepare(
+        &self,
+        next: &Arc<dyn Strategy>,
+        desk: &Desk,
+        before: Option<&Arc<dyn Strategy>>,
+    ) -> Result<(), SwapError> {
         let identity = next.identity();
         next.configure(&(desk.parameters)(&identity.name), &desk.knobs).map_err(|error| refused(identity, error))?;
-        let handed_on = before.filter(|before| before.identity().name == identity.name).and_then(|before| before.save().ok());
+        let handed_on =
+            before.filter(|before| before.identity().name == identity.name).and_then(|before| before.save().ok());
         let state = handed_on.or_else(|| self.store.state(&state_key(&identity.name)).ok().flatten());
         if let Some(state) = state.filter(|state| !state.is_empty())
             && let Err(error) = next.restore(&state)

@@ -45,7 +45,7 @@ struct State {
     config: Arc<Config>,
     next_cycle: u64,
     generation: u64,
-    fleet_version: u64,
+    names_version: u64,
     plan_failures: u64,
     last_observation: Option<Instant>,
     /// Decisions that wait for the engine to take their change.
@@ -81,7 +81,7 @@ impl Tuner {
             config: parts.config,
             next_cycle: ids.cycle,
             generation: generation.load().number,
-            fleet_version: 0,
+            names_version: 0,
             plan_failures: 0,
             last_observation: None,
             awaiting_engine: Vec::new(),
@@ -128,10 +128,10 @@ impl Tuner {
     /// Once a second: notices a changed fleet, a swap, a failing planner, and what became of engine changes. Blocks.
     pub fn tick(&self) {
         let mut state = self.state.lock();
-        let view = self.fleet.view();
-        if view.version() != state.fleet_version {
-            state.fleet_version = view.version();
-            self.strategies.fleet_changed(view.load().names.clone());
+        let view = self.fleet.view().load();
+        if view.names_version != state.names_version {
+            state.names_version = view.names_version;
+            self.strategies.fleet_changed((*view.names).clone());
             self.offer(&mut state);
         }
         let generation = self.generation.load();
@@ -142,7 +142,8 @@ impl Tuner {
         }
         let failures = generation.planning.read().failures;
         if failures >= state.plan_failures + PLAN_FAILURES_THAT_COUNT {
-            self.strategy_failed(&mut state, &format!("{} plan calls failed", failures - state.plan_failures));
+            let cause = format!("{} plan calls failed", failures - state.plan_failures);
+            self.strategy_failed(&mut state, &cause);
         }
         state.plan_failures = failures;
         if let Some(retired) = self.strategies.retired()
@@ -163,13 +164,16 @@ impl Tuner {
         let strategy = generation.strategy.clone();
         let now = Instant::now();
         let interval = state.last_observation.replace(now).map_or(state.config.interval, |last| now - last);
-        let seen = self.observer.observe(now_ms(), interval.as_millis().min(u128::from(u32::MAX)) as u32, fastrand::u64(..));
+        let seen =
+            self.observer.observe(now_ms(), interval.as_millis().min(u128::from(u32::MAX)) as u32, fastrand::u64(..));
 
         let review = state.guard.review(&seen, &self.settings.load());
         if let Some(settings) = review.settings {
             self.apply(settings);
             // The engine takes back what was rolled back; the guard is told when it has.
-            state.awaiting_engine.extend(review.updates.iter().filter(|update| update.verdict == Verdict::RolledBack).map(|update| update.id));
+            state.awaiting_engine.extend(
+                review.updates.iter().filter(|update| update.verdict == Verdict::RolledBack).map(|update| update.id),
+            );
         }
         for update in review.updates {
             self.log_update(&update);
@@ -189,7 +193,8 @@ impl Tuner {
                 let cycle = record.id;
                 if !proposals.is_empty() {
                     self.store.record_cycle(record);
-                    let judgement = state.guard.judge(&seen, &self.settings.load(), cycle, strategy.identity(), proposals);
+                    let judgement =
+                        state.guard.judge(&seen, &self.settings.load(), cycle, strategy.identity(), proposals);
                     outcomes.extend(judgement.outcomes);
                     if let Some(settings) = judgement.settings {
                         self.apply(settings);
@@ -237,7 +242,12 @@ impl Tuner {
                     state.awaiting_engine.push(decision.id);
                 }
             } else {
-                debug!(decision = decision.id, knob = decision.proposal.name, detail = decision.detail, "proposal refused");
+                debug!(
+                    decision = decision.id,
+                    knob = decision.proposal.name,
+                    detail = decision.detail,
+                    "proposal refused"
+                );
             }
             self.store.record_decision(decision);
         }
@@ -285,7 +295,12 @@ impl Tuner {
 
     fn strategy_failed(&self, state: &mut State, cause: &str) {
         let identity = self.generation.load().strategy.identity().clone();
-        warn!(strategy = identity.name, version = identity.version, cause, "the strategy failed; the last settings stay");
+        warn!(
+            strategy = identity.name,
+            version = identity.version,
+            cause,
+            "the strategy failed; the last settings stay"
+        );
         if let Action::Retire { retry_at_ms } = state.supervisor.failed(now_ms())
             && let Err(error) = self.strategies.retire(cause, retry_at_ms)
         {
@@ -314,7 +329,8 @@ impl Tuner {
         let mut offered = Vec::new();
         for id in KnobId::ALL.iter().copied() {
             let knob = id.knob();
-            let Some(mut bounds_here) = config.limits.get(&id).cloned().unwrap_or_else(|| Some(knob.bounds.clone())) else {
+            let Some(mut bounds_here) = config.limits.get(&id).cloned().unwrap_or_else(|| Some(knob.bounds.clone()))
+            else {
                 continue;
             };
             if id == KnobId::EngineThreads
@@ -331,7 +347,11 @@ impl Tuner {
                     .map(|provider| Scope::provider(provider.name()))
                     .collect(),
             };
-            offered.extend(scopes.into_iter().map(|at| OfferedKnob { knob: knob.clone(), at, bounds_here: bounds_here.clone() }));
+            offered.extend(scopes.into_iter().map(|at| OfferedKnob {
+                knob: knob.clone(),
+                at,
+                bounds_here: bounds_here.clone(),
+            }));
         }
         offered
     }

@@ -1,5 +1,6 @@
 //! A stand-in for the host's guard: one change per scope at a time, steps of at most a factor, time to settle, then a
-//! measurement, and a roll-back where a test asks for one. The real one lives in the host and does more.
+//! measurement, and a roll-back where answers got much later, many more are refused, or a test asks for one. The numbers
+//! are the defaults of the host's guard, which does more.
 
 use super::world::World;
 use crate::control::{Measurement, Outcome, Verdict};
@@ -8,23 +9,35 @@ use crate::types::{Observation, Proposal, Value};
 
 /// Cycles from a change to its measurement.
 const SETTLE_CYCLES: u32 = 4;
+/// The time to first token may grow to this many times what it was.
+const FIRST_TOKEN_GROWTH_MAX: f64 = 2.0;
 
 #[derive(Debug)]
 struct Pending {
     proposal: Proposal,
     from: i64,
     before: f64,
+    refused_before: f64,
+    first_token_before: f64,
     cycles_left: u32,
 }
 
 /// The stand-in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Guard {
     pending: Vec<Pending>,
     /// A value at or above which a knob's change is taken back, as if a guardrail had got worse.
     pub rolls_back_from: Option<(&'static str, i64)>,
+    /// Share by which one change may let refused requests rise.
+    pub refused_rise_max: f64,
     /// Proposals that were refused.
     pub refusals: usize,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { pending: Vec::new(), rolls_back_from: None, refused_rise_max: 0.1, refusals: 0 }
+    }
 }
 
 impl Guard {
@@ -37,10 +50,15 @@ impl Guard {
                 return true;
             }
             let after = measured(seen, &pending.proposal);
-            let is_rolled_back = matches!(
-                (self.rolls_back_from, &pending.proposal.value),
-                (Some((name, from)), Value::Integer(value)) if name == pending.proposal.name && *value >= from
-            );
+            let is_worse = level(seen, "rejected_rate") > pending.refused_before + self.refused_rise_max
+                || (pending.first_token_before > 0.0
+                    && level(seen, "time_to_first_token_ms")
+                        > FIRST_TOKEN_GROWTH_MAX * pending.first_token_before + 50.0);
+            let is_rolled_back = is_worse
+                || matches!(
+                    (self.rolls_back_from, &pending.proposal.value),
+                    (Some((name, from)), Value::Integer(value)) if name == pending.proposal.name && *value >= from
+                );
             if is_rolled_back {
                 world.set(&pending.proposal.name, pending.from);
             }
@@ -58,7 +76,8 @@ impl Guard {
         let mut outcomes = Vec::new();
         for proposal in proposals {
             let Value::Integer(wanted) = proposal.value else { panic!("{proposal:?}") };
-            if self.pending.iter().any(|pending| pending.proposal.scope == proposal.scope) {
+            // The host's scope overlaps with every other, so one at a time it is.
+            if !self.pending.is_empty() {
                 self.refusals += 1;
                 outcomes.push(outcome(&proposal, Verdict::Refused, None));
                 continue;
@@ -70,10 +89,21 @@ impl Guard {
             let verdict = if value == wanted { Verdict::Applied } else { Verdict::Clamped };
             outcomes.push(outcome(&proposal, verdict, None));
             let before = measured(seen, &proposal);
-            self.pending.push(Pending { proposal, from, before, cycles_left: SETTLE_CYCLES });
+            self.pending.push(Pending {
+                proposal,
+                from,
+                before,
+                refused_before: level(seen, "rejected_rate"),
+                first_token_before: level(seen, "time_to_first_token_ms"),
+                cycles_left: SETTLE_CYCLES,
+            });
         }
         outcomes
     }
+}
+
+fn level(seen: &Observation, metric: &str) -> f64 {
+    Seen::new(seen, 0).level(metric, "").unwrap_or(0.0)
 }
 
 /// The mean of the metric that a proposal is meant to move, over the recent window.

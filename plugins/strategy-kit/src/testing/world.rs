@@ -45,6 +45,7 @@ struct Finished {
     first_token_ms: f64,
     token_ms: f64,
     queue_ms: f64,
+    response_ms: f64,
     is_refused: bool,
 }
 
@@ -214,9 +215,15 @@ impl World {
 
     fn refuse(&mut self, job: Job) {
         self.idle.push(self.now_ms + BACK_OFF_MS);
-        let queue_ms = (self.now_ms - job.arrived_ms) as f64;
-        let (first_token_ms, token_ms) = (0.0, 0.0);
-        self.finished.push_back(Finished { at_ms: self.now_ms, first_token_ms, token_ms, queue_ms, is_refused: true });
+        let waited_ms = (self.now_ms - job.arrived_ms) as f64;
+        self.finished.push_back(Finished {
+            at_ms: self.now_ms,
+            first_token_ms: 0.0,
+            token_ms: 0.0,
+            queue_ms: waited_ms,
+            response_ms: waited_ms,
+            is_refused: true,
+        });
     }
 
     fn generate(&mut self) {
@@ -235,6 +242,7 @@ impl World {
                 first_token_ms: (first - job.arrived_ms) as f64,
                 token_ms: (now - first) as f64 / (job.tokens - 1.0),
                 queue_ms: (job.admitted_ms - job.arrived_ms) as f64,
+                response_ms: (now - job.arrived_ms) as f64,
                 is_refused: false,
             });
         }
@@ -293,6 +301,7 @@ impl World {
         } else {
             add("engine_requests_deferred", seconds().map(|second| second.deferred).collect());
         }
+        add("response_time_ms", served().map(|finished| finished.response_ms).collect());
         if self.is_streaming {
             add("time_to_first_token_ms", served().map(|finished| finished.first_token_ms).collect());
             add("time_per_output_token_ms", served().map(|finished| finished.token_ms).collect());

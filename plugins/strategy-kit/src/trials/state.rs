@@ -80,6 +80,7 @@ fn word(effect: Effect) -> &'static str {
         Effect::Better => "better",
         Effect::Same => "same",
         Effect::Worse => "worse",
+        Effect::Unknown => "unknown",
     }
 }
 
@@ -88,6 +89,7 @@ fn effect(word: &str) -> Option<Effect> {
         "better" => Some(Effect::Better),
         "same" => Some(Effect::Same),
         "worse" => Some(Effect::Worse),
+        "unknown" => Some(Effect::Unknown),
         _ => None,
     }
 }

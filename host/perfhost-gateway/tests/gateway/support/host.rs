@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use perfhost_cache::{Cache, Flights};
-use perfhost_gateway::services::Limits;
 use perfhost_gateway::{
-    AccessPolicy, Admission, Control, ControlError, Services, ShutdownTrigger, StrategySource, run, shutdown_channel,
+    AccessPolicy, Admission, Control, ControlError, Limits, Services, ShutdownTrigger, StrategySource, run,
+    shutdown_channel,
 };
 use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Value};
 use perfhost_telemetry::{Store, Telemetry};

@@ -5,7 +5,7 @@ pub(crate) mod host;
 pub(crate) mod provider;
 pub(crate) mod strategy;
 
-pub(crate) use client::{Client, Response};
+pub(crate) use client::Client;
 pub(crate) use host::Host;
 pub(crate) use provider::{Call, FakeProvider};
 pub(crate) use strategy::Double;

@@ -27,8 +27,6 @@ struct State {
 pub(crate) struct Call {
     /// Counts from 0.
     pub(crate) number: usize,
-    pub(crate) head: String,
-    pub(crate) body: Vec<u8>,
     stream: TcpStream,
     state: Arc<State>,
 }
@@ -116,10 +114,10 @@ impl Call {
                 return None;
             }
         }
-        state.heads.lock().unwrap().push(head.clone());
-        state.bodies.lock().unwrap().push(body.clone());
+        state.heads.lock().unwrap().push(head);
+        state.bodies.lock().unwrap().push(body);
         let number = state.calls.fetch_add(1, Ordering::SeqCst);
-        Some(Self { number, head, body, stream, state })
+        Some(Self { number, stream, state })
     }
 
     /// A whole JSON answer.

@@ -1,6 +1,7 @@
 //! A body, cut into the events that the same request with `stream` would have got.
 //!
-//! Each choice comes as one event with its role, one for each part of its message, and one that ends it.
+//! Each choice of a chat comes as one event with its role, one for each part of its message, and one that ends it; each
+//! choice of a completion as one event.
 
 use bytes::Bytes;
 use perfhost_strategy::plan::Operation;
@@ -41,7 +42,7 @@ pub(super) fn events(
         let index = choice.get("index").cloned().unwrap_or_else(|| at.into());
         match operation {
             Operation::Chat => chat_parts(index, choice, &mut parts)?,
-            _ => text_parts(index, choice, &mut parts),
+            _ => parts.push(text_part(index, choice)),
         }
     }
     let mut events = Vec::with_capacity(body.len() + 512 * (parts.len() + 2));
@@ -101,17 +102,10 @@ fn chat_parts(index: Value, mut choice: Map<String, Value>, parts: &mut Vec<Valu
     Ok(())
 }
 
-fn text_parts(index: Value, mut choice: Map<String, Value>, parts: &mut Vec<Value>) {
-    choice.shift_remove("index");
-    let text = choice.shift_remove("text").unwrap_or_else(|| "".into());
-    let logprobs = choice.shift_remove("logprobs").unwrap_or(Value::Null);
-    let finish_reason = choice.shift_remove("finish_reason").unwrap_or(Value::Null);
-    parts.push(json!({"index": index, "text": text, "logprobs": logprobs, "finish_reason": null}));
-    let mut end = json!({"index": index, "text": "", "logprobs": null, "finish_reason": finish_reason});
-    if let Some(end) = end.as_object_mut() {
-        end.append(&mut choice);
-    }
-    parts.push(end);
+/// A text comes as one event that also ends it.
+fn text_part(index: Value, mut choice: Map<String, Value>) -> Value {
+    choice.insert("index".to_owned(), index);
+    Value::Object(choice)
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -39,7 +39,8 @@ impl BodyScanner {
         !self.tail.is_empty()
     }
 
-    /// The document closes. A body that is still held whole is checked to be JSON throughout.
+    /// The document closes. A body that is still held whole is checked to be JSON throughout; a longer one begins and ends
+    /// with a bracket, and HTTP's framing has to vouch for what is between.
     pub(super) fn is_closed(&self) -> bool {
         if self.head.is_empty() {
             return serde_json::from_slice::<IgnoredAny>(&self.tail).is_ok();

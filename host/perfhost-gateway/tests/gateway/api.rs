@@ -1,0 +1,107 @@
+//! The host's own API: shapes, strictness, errors.
+
+use bytes::Bytes;
+use http::Method;
+use perfhost_gateway::StrategySource;
+
+use crate::support::{FakeProvider, Host, chat_answer, fixed_chat};
+
+#[tokio::test]
+async fn what_is_asked_is_answered_in_json() {
+    let host = Host::empty().start();
+    for path in [
+        "/health",
+        "/api/system/status",
+        "/api/system/resources",
+        "/api/metrics/current",
+        "/api/metrics/current?window=10s",
+        "/api/metrics/historical?metric=response_time_ms",
+        "/api/metrics/historical?metric=response_time_ms&scope=local%2Fm&from=-15m&to=now&step=10s",
+        "/api/strategies",
+        "/api/knobs",
+        "/api/decisions",
+        "/api/decisions?limit=5&strategy=double&knob=retries&before=9",
+        "/api/cache",
+    ] {
+        let answer = host.client().get(path).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"), "{path}");
+        assert!(answer.json().is_object(), "{path}");
+    }
+    let status = host.client().get("/api/system/status").await.json();
+    assert_eq!(status["strategy"], "double@1.2.3");
+    assert_eq!(status["requests"]["concurrency_limit"], 256);
+}
+
+#[tokio::test]
+async fn wrong_questions_are_refused_with_what_is_allowed() {
+    let host = Host::empty().start();
+    for (path, status, names) in [
+        ("/api/nothing", 404, "/api/strategies"),
+        ("/nothing", 404, "/v1"),
+        ("/api/metrics/current?window=5s", 400, "10s, 60s"),
+        ("/api/metrics/current?windows=10s", 400, "window"),
+        ("/api/metrics/historical", 400, "response_time_ms"),
+        ("/api/metrics/historical?metric=speed", 400, "response_time_ms"),
+        ("/api/metrics/historical?metric=in_flight&from=soon", 400, "-15m"),
+        ("/api/metrics/historical?metric=in_flight&from=now&to=-15m", 400, "before"),
+        ("/api/metrics/historical?metric=in_flight&step=1s", 400, "10s"),
+        ("/api/decisions?limit=0", 400, "1 to 1000"),
+        ("/api/decisions?page=2", 400, "limit, before, strategy, knob"),
+    ] {
+        let answer = host.client().get(path).await;
+        let message = answer.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(answer.status.as_u16(), status, "{path}: {message}");
+        assert!(message.contains(names), "{path}: {message}");
+        assert!(!answer.code().is_empty(), "{path}");
+    }
+    let method = host.client().send(Method::DELETE, "/api/knobs", &[], "").await;
+    assert_eq!((method.status.as_u16(), method.header("allow")), (405, "GET"));
+}
+
+#[tokio::test]
+async fn strategies_are_loaded_by_name_and_by_file() {
+    let host = Host::empty().start();
+    let client = host.client();
+    let post = async |path: &str, kind: &str, body: &'static [u8]| {
+        client.send(Method::POST, path, &[("content-type", kind)], Bytes::from_static(body)).await
+    };
+    let json = "application/json";
+    assert_eq!(post("/api/strategies", json, br#"{"name":"aggressive"}"#).await.status, 200);
+    let uploaded = post("/api/strategies?name=mine", "application/wasm", b"\0asm").await;
+    assert_eq!(uploaded.status, 200);
+    assert_eq!(
+        *host.control.loads.lock().unwrap(),
+        [
+            StrategySource::Named("aggressive".to_owned()),
+            StrategySource::Uploaded { name: "mine".to_owned(), bytes: b"\0asm".to_vec() },
+        ]
+    );
+    let broken = post("/api/strategies", json, br#"{"name":"broken"}"#).await;
+    assert_eq!((broken.status.as_u16(), broken.code().as_str()), (422, "not-wasm"));
+    assert_eq!(post("/api/strategies", "application/wasm", b"\0asm").await.status, 400);
+    assert_eq!(post("/api/strategies", json, br#"{"nam":"x"}"#).await.status, 400);
+    let rollback = post("/api/strategies/rollback", json, b"").await;
+    assert_eq!((rollback.status.as_u16(), rollback.code().as_str()), (409, "nothing-before"));
+}
+
+#[tokio::test]
+async fn the_cache_can_be_seen_and_emptied() {
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).start();
+    host.client().chat(fixed_chat("q")).await;
+    assert_eq!(host.client().chat(fixed_chat("q")).await.header("x-perfhost-cache"), "hit");
+    let stats = host.client().get("/api/cache").await.json();
+    assert_eq!(stats["cache"]["hits"], 1);
+    assert_eq!(host.client().send(Method::DELETE, "/api/cache", &[], "").await.status, 200);
+    assert_eq!(host.client().chat(fixed_chat("q")).await.header("x-perfhost-cache"), "miss");
+}
+
+#[tokio::test]
+async fn prometheus_gets_its_text() {
+    let host = Host::empty().start();
+    let answer = host.client().get("/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
+    assert!(answer.text().contains("perfhost_in_flight 0"), "{}", answer.text());
+    assert!(answer.text().contains(r#"perfhost_knob{knob="concurrency_limit",scope=""} 256"#));
+}

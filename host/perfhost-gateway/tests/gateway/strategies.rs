@@ -1,0 +1,115 @@
+//! No strategy, however broken, fails a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use perfhost_strategy::KnobId::PlanBudget;
+use perfhost_strategy::{Generation, Plan, StrategyError};
+
+use crate::support::{Double, FakeProvider, Host, chat_answer, fixed_chat};
+
+const ASK: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+
+async fn served_by(strategy: Double) -> (Host, FakeProvider) {
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).strategy(strategy).start();
+    (host, provider)
+}
+
+#[tokio::test]
+async fn one_that_fails_is_served_around_and_counted() {
+    let trap = || StrategyError::Trap { call: "plan", message: "unreachable".to_owned() };
+    let (host, _provider) = served_by(Double::planning(move |_, _| Err(trap()))).await;
+    for _ in 0..3 {
+        assert_eq!(host.client().chat(ASK).await.status, 200);
+    }
+    let counts = host.services.generation.load().planning.read();
+    assert_eq!((counts.calls, counts.failures), (3, 3));
+}
+
+#[tokio::test]
+async fn nonsense_is_not_followed() {
+    for order in [vec![], vec![7], vec![0, 0], vec![u32::MAX]] {
+        let nonsense = order.clone();
+        let (host, _provider) = served_by(Double::changing(move |plan| plan.order.clone_from(&nonsense))).await;
+        assert_eq!(host.client().chat(ASK).await.status, 200, "{order:?}");
+        assert_eq!(host.services.generation.load().planning.read().failures, 1, "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_always_over_its_budget_is_no_longer_asked() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let slow = Double::planning(move |asked, candidates| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_micros(100));
+        Ok(Plan::default_for(asked, candidates))
+    });
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).strategy(slow).knob(PlanBudget, 1).start();
+    // Each of the two workers judges by its own last hundred calls.
+    for _ in 0..250 {
+        assert_eq!(host.client().chat(ASK).await.status, 200);
+    }
+    assert!(host.services.generation.load().planning.is_demoted());
+    let asked = calls.load(Ordering::SeqCst);
+    assert_eq!(host.client().chat(ASK).await.status, 200);
+    assert_eq!(calls.load(Ordering::SeqCst), asked);
+}
+
+#[tokio::test]
+async fn the_plan_says_what_the_cache_may_do() {
+    let (host, provider) = served_by(Double::changing(|plan| {
+        plan.cache_read = true;
+        plan.cache_write = true;
+    }))
+    .await;
+    // Not deterministic by itself; this strategy caches it all the same.
+    assert_eq!(host.client().chat(ASK).await.header("x-perfhost-cache"), "miss");
+    assert_eq!(host.client().chat(ASK).await.header("x-perfhost-cache"), "hit");
+    assert_eq!(provider.calls(), 1);
+
+    let (host, _provider) = served_by(Double::changing(|plan| {
+        plan.cache_read = false;
+        plan.cache_write = false;
+    }))
+    .await;
+    for _ in 0..2 {
+        assert_eq!(host.client().chat(fixed_chat("q")).await.header("x-perfhost-cache"), "bypass");
+    }
+}
+
+#[tokio::test]
+async fn the_plans_order_is_followed() {
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let last_first = Double::changing(|plan| plan.order.sort_unstable_by(|a, b| b.cmp(a)));
+    let host =
+        Host::empty().provider("a", provider.address).provider("b", provider.address).strategy(last_first).start();
+    assert_eq!(host.client().chat(ASK).await.header("x-perfhost-provider"), "b");
+}
+
+#[tokio::test]
+async fn a_swap_under_load_fails_nothing() {
+    let (host, provider) = served_by(Double::plain()).await;
+    let client = host.client();
+    let load: Vec<_> = (0..8)
+        .map(|_| {
+            tokio::spawn(async move {
+                for _ in 0..25 {
+                    assert_eq!(client.chat(ASK).await.status, 200);
+                }
+            })
+        })
+        .collect();
+    for number in 2..20 {
+        let next = Generation::new(number, Arc::new(Double::plain()));
+        host.services.generation.store(Arc::new(next));
+        tokio::task::yield_now().await;
+    }
+    for task in load {
+        task.await.unwrap();
+    }
+    assert_eq!(provider.calls(), 200);
+}

@@ -1,0 +1,425 @@
+//! The store through its public surface: history across tiers and restarts, the decision log, state, damaged files.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
+use perfhost_strategy::observation::metric;
+use perfhost_strategy::plan::Operation;
+use perfhost_strategy::proposal::Measurement;
+use perfhost_strategy::{Observation, Proposal, Scope, Value, Verdict};
+use perfhost_telemetry::sketch::RELATIVE_ERROR;
+use perfhost_telemetry::store::{FILE_NAME, MOST_DECISIONS_AT_ONCE, MOST_POINTS, MOST_QUIET_CYCLES};
+use perfhost_telemetry::window::STRATEGY_SCOPE_PREFIX;
+use perfhost_telemetry::{
+    CacheStatus, DecisionQuery, HistoryPoint, HistoryQuery, Phase, Recorder, RequestOutcome, RequestRecord, SeriesId,
+    Store, StoreError, Telemetry,
+};
+
+/// A whole multiple of a day, so that windows of every tier begin here.
+const START_MS: u64 = 20_000 * 86_400_000;
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 3_600_000;
+
+/// A process's telemetry with a clock of its own.
+struct Running {
+    telemetry: Arc<Telemetry>,
+    recorder: Recorder,
+    series: SeriesId,
+    store: Store,
+}
+
+impl Running {
+    fn start(dir: &Path) -> Self {
+        let telemetry = Telemetry::new();
+        let series = telemetry.series("engine", "m", "balanced", Operation::Chat);
+        let recorder = telemetry.recorder();
+        Self { telemetry, recorder, series, store: Store::open(dir).unwrap() }
+    }
+
+    fn record(&self, total_ms: f64) {
+        let total_ns = (total_ms * 1e6) as u64;
+        self.recorder.record(&RequestRecord {
+            series: self.series,
+            outcome: RequestOutcome::Success,
+            cache: CacheStatus::Miss,
+            is_streaming: false,
+            phases_ns: [0; Phase::COUNT],
+            total_ns,
+            ttft_ns: None,
+            prompt_tokens: 0,
+            output_tokens: 0,
+        });
+    }
+
+    /// The second that ends at `now_ms` is over.
+    fn tick(&self, now_ms: u64) {
+        self.telemetry.tick(now_ms);
+        self.store.persist(&self.telemetry, now_ms);
+        self.store.flush();
+    }
+
+    fn history(&self, metric: &str, scope: &str, range_ms: (u64, u64), step_ms: u64) -> Vec<HistoryPoint> {
+        let query = HistoryQuery {
+            metric: metric.to_owned(),
+            scope: Scope::parse(scope),
+            from_ms: range_ms.0,
+            to_ms: range_ms.1,
+            step_ms,
+        };
+        self.store.history(&query).unwrap()
+    }
+}
+
+#[test]
+fn a_second_is_in_history_as_soon_as_it_is_persisted() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path());
+    for second in 1..=25 {
+        running.record(100.0);
+        running.tick(START_MS + second * 1_000);
+    }
+    let range = (START_MS, START_MS + MINUTE_MS);
+    for scope in ["", "engine", "engine/m", &format!("{STRATEGY_SCOPE_PREFIX}balanced")] {
+        let points = running.history(metric::RESPONSE_TIME, scope, range, 10_000);
+        let counts: Vec<(u64, u64)> = points.iter().map(|point| (point.at_ms - START_MS, point.count)).collect();
+        assert_eq!(counts, [(0, 10), (10_000, 10), (20_000, 5)], "{scope}");
+        assert!(points.iter().all(|point| point.mean == 100.0));
+    }
+    let rate = running.history(metric::REQUESTS_PER_SECOND, "", range, MINUTE_MS);
+    assert_eq!((rate[0].count, rate[0].mean), (25, 1.0));
+    assert!(running.history(metric::RESPONSE_TIME, "elsewhere", range, 10_000).is_empty());
+}
+
+#[test]
+fn a_restart_within_a_window_goes_on_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for (process, second) in [1, 4, 7].into_iter().enumerate() {
+        let running = Running::start(dir.path());
+        running.record(10.0 * (process + 1) as f64);
+        running.tick(START_MS + second * 1_000);
+    }
+    let running = Running::start(dir.path());
+    let points = running.history(metric::RESPONSE_TIME, "", (START_MS, START_MS + MINUTE_MS), 10_000);
+    assert_eq!(points.len(), 1);
+    assert_eq!((points[0].count, points[0].min, points[0].max), (3, 10.0, 30.0));
+}
+
+#[test]
+fn seconds_that_were_not_persisted_in_time_are_persisted_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path());
+    for second in 1..=30 {
+        running.record(1.0);
+        running.telemetry.tick(START_MS + second * 1_000);
+    }
+    running.store.persist(&running.telemetry, START_MS + 30_000);
+    running.store.flush();
+    let points = running.history(metric::RESPONSE_TIME, "", (START_MS, START_MS + MINUTE_MS), 10_000);
+    assert_eq!(points.iter().map(|point| point.count).collect::<Vec<_>>(), [10, 10, 10]);
+}
+
+#[test]
+fn percentiles_are_as_right_in_coarse_tiers_as_in_fine_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path());
+    let mut rng = fastrand::Rng::with_seed(11);
+    let mut values = Vec::new();
+    // Three hours, a tick every ten seconds: few requests here, many there, so that an average of percentiles is wrong.
+    let until_ms = START_MS + 3 * HOUR_MS;
+    for now_ms in (START_MS + 10_000..=until_ms).step_by(10_000) {
+        let is_busy = rng.u8(..) < 20;
+        for _ in 0..if is_busy { 50 } else { 1 } {
+            let value = (if is_busy { 500.0 } else { 5.0 }) * (0.5 + rng.f64());
+            values.push(value);
+            running.record(value);
+        }
+        running.tick(now_ms);
+    }
+    // One more tick closes the last windows.
+    running.tick(until_ms + 20_000);
+    values.sort_by(f64::total_cmp);
+    for step_ms in [10_000, MINUTE_MS, 5 * MINUTE_MS, HOUR_MS, 3 * HOUR_MS] {
+        let points = running.history(metric::RESPONSE_TIME, "engine/m", (START_MS, until_ms), step_ms);
+        assert_eq!(points.iter().map(|point| point.count).sum::<u64>(), values.len() as u64, "step {step_ms}");
+        assert!(points.iter().all(|point| point.at_ms % step_ms == 0), "step {step_ms}");
+    }
+    let whole = running.history(metric::RESPONSE_TIME, "engine/m", (START_MS, until_ms), 3 * HOUR_MS);
+    assert_eq!(whole.len(), 1);
+    for (found, q) in [(whole[0].p50, 0.5), (whole[0].p95, 0.95), (whole[0].p99, 0.99)] {
+        let exact = values[(q * (values.len() - 1) as f64) as usize];
+        assert!((found / exact - 1.0).abs() <= RELATIVE_ERROR * 1.001, "{q}: {found} for {exact}");
+    }
+}
+
+#[test]
+fn the_newest_part_comes_from_finer_tiers_and_the_oldest_from_coarser_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path());
+    let day_ms = 24 * HOUR_MS;
+    // A request a minute for ten days. Ticks are sparse, so each is taken to be as long as it was.
+    let until_ms = START_MS + 10 * day_ms;
+    for now_ms in (START_MS + MINUTE_MS..=until_ms).step_by(MINUTE_MS as usize) {
+        running.record(1.0);
+        running.telemetry.tick(now_ms);
+        if now_ms % (30 * MINUTE_MS) == 0 {
+            running.store.persist(&running.telemetry, now_ms);
+        }
+        if now_ms % (6 * HOUR_MS) == 0 {
+            running.store.flush();
+        }
+    }
+    running.store.flush();
+    let count = |points: &[HistoryPoint]| points.iter().map(|point| point.count).sum::<u64>();
+    // The last day is not rolled up to days yet.
+    let days = running.history(metric::RESPONSE_TIME, "", (START_MS, until_ms), day_ms);
+    assert_eq!((days.len(), count(&days)), (10, 10 * 24 * 60));
+    // Raw windows are kept for two days: for ten, minutes for seven days are too few, and five minutes answer.
+    let all = running.history(metric::RESPONSE_TIME, "", (START_MS, until_ms), 100_000);
+    assert_eq!(count(&all), 10 * 24 * 60);
+    assert!(all.iter().all(|point| point.at_ms % (5 * MINUTE_MS) == 0));
+    // And what they were made of is gone.
+    let recent = running.history(metric::RESPONSE_TIME, "", (until_ms - HOUR_MS, until_ms), 10_000);
+    assert_eq!(recent.len(), 60);
+}
+
+#[test]
+fn a_late_window_is_rolled_up_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path());
+    for now_ms in (START_MS + 10_000..=START_MS + 2 * HOUR_MS).step_by(10_000) {
+        running.record(1.0);
+        running.tick(now_ms);
+    }
+    // The clock is set back by an hour.
+    for now_ms in (START_MS + HOUR_MS + 1_000..START_MS + HOUR_MS + 60_000).step_by(1_000) {
+        running.record(1.0);
+        running.tick(now_ms);
+    }
+    for now_ms in (START_MS + 2 * HOUR_MS + 10_000..=START_MS + 4 * HOUR_MS).step_by(10_000) {
+        running.tick(now_ms);
+    }
+    let hours = running.history(metric::RESPONSE_TIME, "", (START_MS, START_MS + 2 * HOUR_MS), HOUR_MS);
+    assert_eq!(hours.iter().map(|point| point.count).collect::<Vec<_>>(), [360, 360 + 59]);
+}
+
+#[test]
+fn too_many_points_are_refused_with_the_step_that_is_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let query = |to_ms, step_ms| HistoryQuery {
+        metric: metric::RESPONSE_TIME.to_owned(),
+        scope: Scope::global(),
+        from_ms: 1_000,
+        to_ms,
+        step_ms,
+    };
+    let to_ms = 1_000 + 30 * 24 * HOUR_MS;
+    let Err(StoreError::TooManyPoints { points, allowed_step_ms, .. }) = store.history(&query(to_ms, 10_000)) else {
+        panic!("thirty days of ten seconds are too many");
+    };
+    assert_eq!(points, 259_200);
+    assert!(store.history(&query(to_ms, allowed_step_ms)).is_ok());
+    assert!(allowed_step_ms.is_multiple_of(10_000) && points.div_ceil(allowed_step_ms / 10_000) <= MOST_POINTS);
+    assert!(matches!(store.history(&query(500, 10_000)), Err(StoreError::EmptyRange { .. })));
+    assert!(store.history(&query(u64::MAX, u64::MAX)).is_ok());
+    assert!(matches!(store.history(&query(u64::MAX, 0)), Err(StoreError::TooManyPoints { .. })));
+}
+
+fn decision(id: u64, strategy: &str, knob: &str) -> Decision {
+    Decision {
+        id,
+        cycle: id,
+        at_ms: START_MS + id,
+        strategy: strategy.to_owned(),
+        digest: "ab".to_owned(),
+        proposal: Proposal {
+            name: knob.to_owned(),
+            scope: Scope::global(),
+            value: Value::Integer(8),
+            reason: "queue grows".to_owned(),
+            expected: None,
+            confidence: 0.5,
+        },
+        verdict: Verdict::Applied,
+        detail: String::new(),
+        before: Value::Integer(4),
+        applied: Some(Value::Integer(8)),
+        measured: None,
+        guardrail: None,
+    }
+}
+
+fn cycle(id: u64) -> CycleRecord {
+    CycleRecord {
+        id,
+        at_ms: START_MS + id,
+        strategy: "balanced@0.1.0".to_owned(),
+        digest: "ab".to_owned(),
+        observation: Observation { seed: u64::MAX, ..Observation::default() },
+        proposals: Vec::new(),
+        failure: None,
+        duration_us: 70,
+    }
+}
+
+#[test]
+fn decisions_are_found_page_by_page_and_take_updates() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.next_ids().map(|ids| (ids.cycle, ids.decision)).unwrap(), (1, 1));
+    for id in 1..=20 {
+        let (strategy, knob) = if id % 2 == 0 { ("balanced@0.1.0", "retries") } else { ("bal@1", "queue_length") };
+        store.record_decision(decision(id, strategy, knob));
+    }
+    let measured = Measurement { metric: metric::RESPONSE_TIME.to_owned(), before: 10.0, after: 30.0 };
+    let update = DecisionUpdate {
+        id: 20,
+        verdict: Verdict::RolledBack,
+        detail: "response time got worse".to_owned(),
+        measured: Some(measured.clone()),
+        guardrail: Some(metric::RESPONSE_TIME.to_owned()),
+    };
+    store.update_decision(update.clone());
+    store.update_decision(DecisionUpdate { id: 9_999, ..update });
+    store.flush();
+
+    let ids = |query: DecisionQuery| -> Vec<u64> {
+        store.decisions(&query).unwrap().iter().map(|decision| decision.id).collect()
+    };
+    assert_eq!(ids(DecisionQuery { limit: 3, ..DecisionQuery::default() }), [20, 19, 18]);
+    assert_eq!(ids(DecisionQuery { limit: 2, before_id: Some(18), ..DecisionQuery::default() }), [17, 16]);
+    assert_eq!(ids(DecisionQuery { limit: MOST_DECISIONS_AT_ONCE * 2, ..DecisionQuery::default() }).len(), 20);
+    let of_name = DecisionQuery { strategy: Some("bal".to_owned()), ..DecisionQuery::default() };
+    assert_eq!(ids(of_name).len(), 10);
+    let of_version = DecisionQuery { strategy: Some("balanced@0.1.0".to_owned()), ..DecisionQuery::default() };
+    assert_eq!(ids(of_version)[0], 20);
+    let of_knob = DecisionQuery { knob: Some("queue_length".to_owned()), limit: 1, ..DecisionQuery::default() };
+    assert_eq!(ids(of_knob), [19]);
+
+    let newest = &store.decisions(&DecisionQuery { limit: 1, ..DecisionQuery::default() }).unwrap()[0];
+    assert_eq!((newest.verdict, newest.measured.as_ref()), (Verdict::RolledBack, Some(&measured)));
+    assert_eq!(newest.proposal, decision(20, "", "retries").proposal);
+}
+
+#[test]
+fn cycles_are_bounded_and_those_with_decisions_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let last = MOST_QUIET_CYCLES + 640;
+    for id in 1..=last {
+        store.record_cycle(cycle(id));
+        if id == 5 {
+            store.record_decision(decision(5, "s@1", "retries"));
+        }
+    }
+    store.flush();
+    assert_eq!(store.cycle(5).unwrap(), Some(cycle(5)));
+    assert_eq!(store.cycle(6).unwrap(), None);
+    assert_eq!(store.cycle(last).unwrap(), Some(cycle(last)));
+    drop(store);
+    let ids = Store::open(dir.path()).unwrap().next_ids().unwrap();
+    assert_eq!((ids.cycle, ids.decision), (last + 1, 6));
+}
+
+#[test]
+fn state_outlives_the_store_and_is_read_as_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.put_state("strategy/balanced", b"one");
+    store.put_state("strategy/balanced", &[0, 255]);
+    assert_eq!(store.state("strategy/balanced").unwrap().as_deref(), Some(&[0, 255][..]));
+    let clone = store.clone();
+    drop(store);
+    clone.put_state("other", b"");
+    drop(clone);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.state("strategy/balanced").unwrap().as_deref(), Some(&[0, 255][..]));
+    assert_eq!(store.state("other").unwrap().as_deref(), Some(&[][..]));
+    assert_eq!(store.state("none").unwrap(), None);
+    assert_eq!(store.failed_writes(), 0);
+}
+
+fn set_aside(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("perfhost.db.corrupt-")).collect()
+}
+
+#[test]
+fn a_file_that_is_no_database_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(FILE_NAME), vec![b'x'; 10_000]).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.put_state("a", b"b");
+    assert_eq!(store.state("a").unwrap().as_deref(), Some(&b"b"[..]));
+    assert_eq!(set_aside(dir.path()).len(), 1);
+}
+
+#[test]
+fn a_database_damaged_inside_is_found_after_an_unclean_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for key in 0..200 {
+        store.put_state(&format!("key {key}"), &[7; 1_000]);
+    }
+    drop(store);
+    let path = dir.path().join(FILE_NAME);
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8_192].fill(0xaa);
+    fs::write(&path, bytes).unwrap();
+    fs::write(dir.path().join("perfhost.db.in-use"), b"").unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.state("key 1").unwrap(), None);
+    assert_eq!(set_aside(dir.path()).len(), 1);
+}
+
+#[test]
+fn a_newer_file_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    let path = dir.path().join(FILE_NAME);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    connection.close().unwrap();
+    let before = fs::read(&path).unwrap();
+    let error = Store::open(dir.path()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, StoreError::NewerSchema { found: 99, .. }), "{error}");
+    assert!(fs::read(&path).unwrap() == before, "the file was changed");
+    assert!(set_aside(dir.path()).is_empty());
+}
+
+#[test]
+fn many_threads_read_while_one_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let store = running.store.clone();
+            scope.spawn(move || {
+                let query = HistoryQuery {
+                    metric: metric::RESPONSE_TIME.to_owned(),
+                    scope: Scope::global(),
+                    from_ms: START_MS,
+                    to_ms: START_MS + HOUR_MS,
+                    step_ms: MINUTE_MS,
+                };
+                for _ in 0..50 {
+                    store.history(&query).unwrap();
+                    store.decisions(&DecisionQuery::default()).unwrap();
+                }
+            });
+        }
+        for second in 1..=100 {
+            running.record(1.0);
+            running.telemetry.tick(START_MS + second * 1_000);
+            running.store.persist(&running.telemetry, START_MS + second * 1_000);
+            running.store.record_decision(decision(second, "s@1", "retries"));
+        }
+    });
+    running.store.flush();
+    let all = running.history(metric::RESPONSE_TIME, "", (START_MS, START_MS + HOUR_MS), HOUR_MS);
+    assert_eq!(all[0].count, 100);
+    assert_eq!(running.store.failed_writes(), 0);
+}

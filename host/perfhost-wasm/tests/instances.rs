@@ -1,0 +1,103 @@
+//! What instances know and how many there are: configuration, state and fleet reach all of them, the pool grows and
+//! shrinks, and used-up instances are replaced.
+
+mod support;
+
+use std::sync::{Arc, Barrier};
+
+use perfhost_strategy::plan::FleetNames;
+use perfhost_strategy::{Strategy, StrategyError};
+use perfhost_wasm::Limits;
+use support::{asked, candidates, fleet, hostile, runtime, seen, set_mode, short_limits};
+
+/// The number that the guest tells in its present mode.
+fn told(strategy: &dyn Strategy) -> u32 {
+    strategy.plan(&asked(), &candidates(2)).unwrap().cache_ttl_ms
+}
+
+#[test]
+fn state_learnt_by_the_control_instance_reaches_planning_instances() {
+    let strategy = hostile(&runtime(short_limits()), "remember");
+    strategy.propose(&seen()).unwrap();
+    strategy.propose(&seen()).unwrap();
+    assert_eq!(strategy.save().unwrap(), b"xx");
+    set_mode(&*strategy, "tell-state");
+    assert_eq!(told(&*strategy), 2);
+    strategy.restore(b"from before").unwrap();
+    assert_eq!(told(&*strategy), 11);
+}
+
+#[test]
+fn state_survives_a_trap() {
+    let strategy = hostile(&runtime(short_limits()), "remember");
+    strategy.propose(&seen()).unwrap();
+    set_mode(&*strategy, "trap");
+    assert!(strategy.propose(&seen()).is_err());
+    assert_eq!(strategy.save().unwrap(), b"x");
+}
+
+#[test]
+fn state_that_the_strategy_does_not_know_is_its_own_words_to_the_host_and_changes_nothing() {
+    let strategy = hostile(&runtime(short_limits()), "tell-state");
+    let error = strategy.restore(b"?").unwrap_err();
+    assert!(matches!(&error, StrategyError::Fault { message, .. } if message.contains("unsupported")), "{error}");
+    assert_eq!(told(&*strategy), 0);
+}
+
+#[test]
+fn the_fleet_reaches_warm_instances() {
+    let strategy = hostile(&runtime(short_limits()), "tell-fleet");
+    assert_eq!(told(&*strategy), 2);
+    strategy.fleet(&FleetNames { targets: Vec::new(), ..fleet() }).unwrap();
+    assert_eq!(told(&*strategy), 0);
+}
+
+#[test]
+fn instances_are_used_again_and_replaced_after_their_share_of_calls() {
+    let strategy = hostile(&runtime(Limits { retire_after_calls: 3, ..short_limits() }), "tell-calls");
+    let told: Vec<u32> = (0..7).map(|_| told(&*strategy)).collect();
+    assert_eq!(told, [1, 2, 3, 1, 2, 3, 1]);
+}
+
+#[test]
+fn instances_that_grow_are_replaced() {
+    let strategy = hostile(&runtime(Limits { retire_after_growth_bytes: 4 << 20, ..short_limits() }), "plan-leak");
+    for _ in 0..200 {
+        strategy.plan(&asked(), &candidates(1)).unwrap();
+    }
+}
+
+#[test]
+fn the_pool_grows_with_calls_at_the_same_moment_up_to_its_limit_and_shrinks_when_idle() {
+    let runtime = runtime(Limits { warm_max: 3, ..short_limits() });
+    let strategy = hostile(&runtime, "plan-spin");
+    let callers = 6;
+    let barrier = Arc::new(Barrier::new(callers));
+    // Every caller is inside a call at the same moment, because no call ends before its time limit.
+    std::thread::scope(|scope| {
+        for _ in 0..callers {
+            scope.spawn(|| {
+                barrier.wait();
+                assert!(strategy.plan(&asked(), &candidates(1)).is_err());
+            });
+        }
+    });
+    set_mode(&*strategy, "good");
+    std::thread::scope(|scope| {
+        for _ in 0..callers {
+            scope.spawn(|| (0..100).for_each(|_| drop(strategy.plan(&asked(), &candidates(3)).unwrap())));
+        }
+    });
+    assert!((1..=3).contains(&strategy.warm_instances()));
+    (0..5).for_each(|_| strategy.trim());
+    assert_eq!(strategy.warm_instances(), 1);
+}
+
+#[test]
+fn a_strategy_outlives_the_handle_it_was_loaded_with() {
+    let strategy = {
+        let runtime = runtime(short_limits());
+        hostile(&runtime, "plan-spin")
+    };
+    assert!(matches!(strategy.plan(&asked(), &candidates(1)), Err(StrategyError::Timeout { .. })));
+}
