@@ -22,7 +22,7 @@ fn build() -> Result<(), String> {
     let root = manifest.ancestors().nth(2).ok_or("host/perfhost is not inside the workspace")?;
     // OUT_DIR is <target>/<profile>/build/perfhost-<hash>/out.
     let guests = out.ancestors().nth(4).ok_or("OUT_DIR has an unexpected shape")?.join("guests");
-    for watched in ["plugins", "wit", "Cargo.lock"] {
+    for watched in ["plugins", "wit", "Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
 

@@ -32,6 +32,8 @@ enum Content {
     Relayed { relay: Box<Relay>, leader: Option<Leader> },
     /// An answer that an equal request makes.
     Followed(Box<Followed>),
+    /// It broke off; what came before is being written to the client.
+    Broken(Broken),
 }
 
 /// What ends a response before its end. The connection is cut, so that no client takes a part for the whole.
@@ -73,7 +75,7 @@ impl Answer {
     fn settle(&mut self) {
         let is_over = match &mut self.content {
             Content::Done => true,
-            Content::Whole(_) => false,
+            Content::Whole(_) | Content::Broken(_) => false,
             Content::Pieces(pieces) => pieces.as_slice().is_empty(),
             Content::Relayed { relay, leader } => match relay.end() {
                 None => false,
@@ -123,18 +125,18 @@ impl Answer {
         let at = match &self.content {
             Content::Relayed { relay, .. } => relay.first_token_at(),
             Content::Followed(followed) => followed.first_token_at(),
-            Content::Done | Content::Whole(_) | Content::Pieces(_) => None,
+            Content::Done | Content::Whole(_) | Content::Pieces(_) | Content::Broken(_) => None,
         };
         if let Some(at) = at {
             ledger.note_first_token(at);
         }
     }
 
-    fn break_off(&mut self, outcome: RequestOutcome) {
-        if let Some(ledger) = &mut self.ledger {
-            ledger.outcome = outcome;
-        }
+    /// hyper forgets what it has not yet written when a body fails. One round of pending lets it write that first.
+    fn break_off(&mut self, broken: Broken, context: &Context<'_>) {
         self.close();
+        self.content = Content::Broken(broken);
+        context.waker().wake_by_ref();
     }
 }
 
@@ -161,17 +163,29 @@ impl Body for Answer {
                 }
                 frame.map(|frame| frame.map_err(Broken::from))
             }
-            Content::Followed(followed) => match std::task::ready!(followed.poll_next(context)) {
-                Ok(chunk) => chunk.map(|chunk| Ok(Frame::data(chunk))),
-                Err(aborted) => {
-                    answer.break_off(RequestOutcome::UpstreamError);
-                    return Poll::Ready(Some(Err(aborted.into())));
+            Content::Followed(followed) => {
+                let chunk = std::task::ready!(followed.poll_next(context));
+                if let (Err(_), Some(ledger)) = (&chunk, &mut answer.ledger) {
+                    ledger.outcome = RequestOutcome::UpstreamError;
                 }
-            },
+                chunk.map(|chunk| chunk.map(Frame::data)).map_err(Broken::from).transpose()
+            }
+            Content::Broken(_) => {
+                let Content::Broken(broken) = std::mem::replace(&mut answer.content, Content::Done) else {
+                    return Poll::Ready(None);
+                };
+                return Poll::Ready(Some(Err(broken)));
+            }
         };
         answer.note_first_token();
         answer.settle();
-        Poll::Ready(frame)
+        match frame {
+            Some(Err(broken)) => {
+                answer.break_off(broken, context);
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -186,7 +200,7 @@ impl Body for Answer {
                 SizeHint::with_exact(pieces.as_slice().iter().map(|piece| piece.len() as u64).sum())
             }
             Content::Relayed { relay, .. } => relay.size_hint(),
-            Content::Followed(_) => SizeHint::default(),
+            Content::Followed(_) | Content::Broken(_) => SizeHint::default(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What /metrics shows, read by a strict reader of the exposition format 0.0.4.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "the whole file is tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use perfhost_strategy::Scope;
