@@ -46,16 +46,17 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
     services.access.check_admin(request.method(), request.headers())?;
     let query = Query::of(request.uri());
     let get = |request: &Request<Incoming>| Trouble::unless_method(request.method(), &[Method::GET], "GET");
+    let plain = |request: &Request<Incoming>| get(request).and_then(|()| query.only(&[]));
     match path.as_str() {
-        "/metrics" => get(&request).map(|()| metrics::prometheus(services))?.await,
-        "/api/system/status" => get(&request).map(|()| system::status(services))?.await,
-        "/api/system/resources" => get(&request).map(|()| system::resources(services))?.await,
+        "/metrics" => plain(&request).map(|()| metrics::prometheus(services))?.await,
+        "/api/system/status" => plain(&request).map(|()| system::status(services))?.await,
+        "/api/system/resources" => plain(&request).map(|()| system::resources(services))?.await,
         "/api/metrics/current" => get(&request).map(|()| metrics::current(services, &query))?.await,
         "/api/metrics/historical" => get(&request).map(|()| metrics::historical(services, &query))?.await,
-        "/api/knobs" => get(&request).map(|()| strategies::knobs(services))?.await,
+        "/api/knobs" => plain(&request).map(|()| strategies::knobs(services))?.await,
         "/api/decisions" => get(&request).map(|()| decisions::list(services, &query))?.await,
         "/api/strategies" => match *request.method() {
-            Method::GET => strategies::list(services).await,
+            Method::GET => plain(&request).map(|()| strategies::list(services))?.await,
             Method::POST => strategies::load(services, &query, request).await,
             _ => Err(Trouble::method(request.method(), "GET, POST")),
         },

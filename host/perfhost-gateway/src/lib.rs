@@ -4,9 +4,12 @@
 //! environment and decides nothing about knobs. Only HTTP/1.1 is spoken to clients. Map of the crate:
 //!
 //! - [`run`] in `server`, `connection`: listener, worker threads, connections, draining
+//! - [`Shutdown`] in `shutdown`: draining, then stopping
 //! - `worker`: what one worker thread owns; nothing on the path of a request is shared but counters
+//! - `router`: which path is answered by whom; `models`: the list of models
 //! - `pipeline`: the life of a request, all phases in one function
 //! - `receive`: a request's body, whole and within bounds
+//! - `headers`: what the gateway adds and what it keeps to itself
 //! - `planning`: asking the strategy, and what happens when it fails or is slow
 //! - [`admission`]: the concurrency limit and the queue
 //! - `attempt`: sending upstream: order, retries, hedging, time limits

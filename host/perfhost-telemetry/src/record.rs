@@ -1,4 +1,4 @@
-//! What is recorded of one finished request. Owns what counts as an error; the sums are kept in [`crate::tally`].
+//! What is recorded of one finished request. Owns what counts as an error; the sums are kept in `tally`.
 
 use serde::Serialize;
 

@@ -41,7 +41,7 @@ fn main() {
             "compiled_bytes": report.compiled_bytes,
             "plan_warm": plans,
             "propose_us": propose.in_us(),
-            "first_plan_on_new_instance_us": is_routed.then(|| new_instance(&runtime, &source)),
+            "first_plan_on_new_instance_us": is_routed.then(|| new_instance(&source)),
             "load_cold_ms": cold_load_ms,
             "load_cached_us": cached_load.in_us(),
             "load_cached_stages_us": report.stages.iter().map(|stage| (stage.stage.name().to_owned(), stage.duration_us.into())).collect::<serde_json::Map<_, Value>>(),
@@ -90,14 +90,12 @@ fn plan(strategy: &dyn Strategy, count: u32) -> Value {
 }
 
 /// Instantiate, describe, configure, fleet and the first plan, with no warm instance to take.
-fn new_instance(runtime: &Arc<Runtime>, source: &PluginSource) -> Value {
-    let mut limits = perfhost_wasm::Limits::default();
-    limits.warm_max = 0;
+fn new_instance(source: &PluginSource) -> Value {
+    let limits = perfhost_wasm::Limits { warm_max: 0, ..Default::default() };
     let cold = Runtime::new(RuntimeConfig { cache_dir: None, limits }).expect("a sandbox");
     let strategy = cold.load(source, Arc::new(NoHistory)).expect("the strategy loads");
     strategy.fleet(&fleet(3)).expect("the fleet is taken");
     let (asked, candidates) = (request(), candidates(3));
-    let _keep = runtime;
     times(500, || drop(strategy.plan(&asked, &candidates).expect("a plan"))).in_us()
 }
 

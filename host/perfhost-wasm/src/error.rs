@@ -67,7 +67,7 @@ pub struct LoadError {
     /// Where loading ended.
     pub stage: Stage,
     /// Why.
-    pub failure: LoadFailure,
+    pub failure: Box<LoadFailure>,
 }
 
 impl fmt::Display for LoadError {
@@ -80,11 +80,7 @@ impl fmt::Display for LoadError {
     }
 }
 
-impl std::error::Error for LoadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.failure)
-    }
-}
+impl std::error::Error for LoadError {}
 
 /// Why a plugin was not loaded.
 #[derive(Debug, Clone, Error, PartialEq, Eq, Serialize)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
+use crate::deadline::Deadline;
 use crate::host::history::History;
 use crate::host::log::Log;
 use crate::limits::Limits;
@@ -20,6 +21,7 @@ pub(crate) struct Guest {
     /// Absent in planning instances, whose queries are answered with nothing.
     pub(crate) history: Option<Arc<dyn History>>,
     pub(crate) wasi: Wasi,
+    pub(crate) deadline: Deadline,
     /// Bytes of all its memories.
     pub(crate) memory_bytes: u64,
     /// The amount it wanted to have in all when it was last refused memory.
@@ -30,11 +32,18 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new(limits: &Limits, log: Arc<Log>, history: Option<Arc<dyn History>>, wasi: Wasi) -> Self {
+    pub(crate) fn new(
+        limits: &Limits,
+        log: Arc<Log>,
+        history: Option<Arc<dyn History>>,
+        wasi: Wasi,
+        deadline: Deadline,
+    ) -> Self {
         Self {
             log,
             history,
             wasi,
+            deadline,
             memory_bytes: 0,
             refused_bytes: None,
             memory_limit_bytes: limits.memory_bytes,

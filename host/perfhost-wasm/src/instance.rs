@@ -2,8 +2,6 @@
 //!
 //! An instance that failed in guest code is spent: [`Instance::is_spent`] says so, and its owner drops it.
 
-use std::time::Duration;
-
 use perfhost_strategy::advice::{Advice, Choice};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::Hardware;
@@ -14,11 +12,12 @@ use wasmtime::Store;
 
 use crate::bindings::exports::perfhost::strategy::{advise, control, route};
 use crate::convert::{from_guest, to_guest};
+use crate::deadline::Limit;
 use crate::failure::{Circumstances, classify};
 use crate::guest::Guest;
 use crate::limits::Limits;
 use crate::setup::Applied;
-use crate::ticker::{Ticker, ticks};
+use crate::ticker::Ticker;
 
 /// Handles (streams, timers) that one instance may hold at a time.
 const MAX_HANDLES: usize = 4_096;
@@ -58,15 +57,15 @@ impl Instance {
         exports: &Exports,
         guest: Guest,
         context: Context<'_>,
-        limit: Duration,
+        limit: Limit,
     ) -> Result<Self, StrategyError> {
         let mut store = Store::new(pre.engine(), guest);
         store.limiter(|guest| guest);
         store.set_hostcall_fuel(context.limits.max_output_bytes);
         store.set_max_component_handles(MAX_HANDLES);
-        store.set_epoch_deadline(ticks(limit));
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().deadline.reached()));
         let started = {
-            let _awake = context.ticker.long_call();
+            let _awake = begin(&mut store, context, limit);
             pre.instantiate(&mut store).and_then(|instance| {
                 Ok((
                     exports.control.load(&mut store, &instance)?,
@@ -113,7 +112,7 @@ impl Instance {
             || self.store.data().memory_bytes > self.ready_bytes + limits.retire_after_growth_bytes
     }
 
-    pub(crate) fn describe(&mut self, context: Context<'_>, limit: Duration) -> Result<Description, StrategyError> {
+    pub(crate) fn describe(&mut self, context: Context<'_>, limit: Limit) -> Result<Description, StrategyError> {
         let given = self.call(context, "describe", limit, |store, guest| guest.call_describe(store))?;
         from_guest::description(given, context.limits)
     }
@@ -121,7 +120,7 @@ impl Instance {
     pub(crate) fn configure(
         &mut self,
         context: Context<'_>,
-        limit: Duration,
+        limit: Limit,
         parameters: &[(String, String)],
         knobs: &[OfferedKnob],
     ) -> Result<(), StrategyError> {
@@ -135,7 +134,7 @@ impl Instance {
     pub(crate) fn propose(
         &mut self,
         context: Context<'_>,
-        limit: Duration,
+        limit: Limit,
         seen: &Observation,
     ) -> Result<Vec<Proposal>, StrategyError> {
         self.store.data_mut().wasi.reseed();
@@ -149,19 +148,19 @@ impl Instance {
     pub(crate) fn learn(
         &mut self,
         context: Context<'_>,
-        limit: Duration,
+        limit: Limit,
         outcomes: &[Outcome],
     ) -> Result<(), StrategyError> {
         let outcomes = to_guest::outcomes(outcomes);
         self.call(context, "learn", limit, |store, guest| guest.call_learn(store, &outcomes))
     }
 
-    pub(crate) fn save(&mut self, context: Context<'_>, limit: Duration) -> Result<Vec<u8>, StrategyError> {
+    pub(crate) fn save(&mut self, context: Context<'_>, limit: Limit) -> Result<Vec<u8>, StrategyError> {
         let given = self.call(context, "save", limit, |store, guest| guest.call_save(store))?;
         from_guest::state(given, context.limits)
     }
 
-    pub(crate) fn restore(&mut self, context: Context<'_>, limit: Duration, state: &[u8]) -> Result<(), StrategyError> {
+    pub(crate) fn restore(&mut self, context: Context<'_>, limit: Limit, state: &[u8]) -> Result<(), StrategyError> {
         self.call(context, "restore", limit, |store, guest| guest.call_restore(store, state))?
             .map_err(|fault| from_guest::fault("restore", fault, context.limits))
     }
@@ -169,7 +168,7 @@ impl Instance {
     pub(crate) fn fleet(
         &mut self,
         context: Context<'_>,
-        limit: Duration,
+        limit: Limit,
         names: &FleetNames,
     ) -> Result<(), StrategyError> {
         let Some(route) = &self.route else { return Err(StrategyError::NotExported { call: "fleet" }) };
@@ -183,7 +182,7 @@ impl Instance {
     pub(crate) fn recommend(
         &mut self,
         context: Context<'_>,
-        limit: Duration,
+        limit: Limit,
         on: &Hardware,
         (context_tokens, parallel): (u32, u32),
         choices: &[Choice],
@@ -206,7 +205,7 @@ impl Instance {
     pub(crate) fn plan(
         &mut self,
         context: Context<'_>,
-        limit: (Duration, u64),
+        limit: Limit,
         asked: &PlanRequest,
         candidates: &[Candidate],
     ) -> Result<Plan, StrategyError> {
@@ -214,10 +213,11 @@ impl Instance {
         self.candidates.clear();
         self.candidates.extend(candidates.iter().map(to_guest::candidate));
         self.plans += 1;
-        let (limit, ticks) = limit;
         context.ticker.short_call();
-        self.store.data_mut().refused_bytes = None;
-        self.store.set_epoch_deadline(ticks);
+        let guest = self.store.data_mut();
+        guest.refused_bytes = None;
+        let first_deadline = guest.deadline.begin(limit);
+        self.store.set_epoch_deadline(first_deadline);
         match route.call_plan_request(&mut self.store, to_guest::request(asked), &self.candidates) {
             Ok(given) => from_guest::plan(given, candidates.len(), context.limits),
             Err(error) => self.end(Err(error), context, "plan-request", limit),
@@ -228,7 +228,7 @@ impl Instance {
         &mut self,
         context: Context<'_>,
         call: &'static str,
-        limit: Duration,
+        limit: Limit,
         run: impl FnOnce(&mut Store<Guest>, &control::Guest) -> wasmtime::Result<T>,
     ) -> Result<T, StrategyError> {
         let result = {
@@ -243,7 +243,7 @@ impl Instance {
         result: wasmtime::Result<T>,
         context: Context<'_>,
         call: &'static str,
-        limit: Duration,
+        limit: Limit,
     ) -> Result<T, StrategyError> {
         let Guest { wasi, log, .. } = self.store.data_mut();
         wasi.flush(log);
@@ -254,17 +254,19 @@ impl Instance {
     }
 }
 
-fn begin<'a>(store: &mut Store<Guest>, context: Context<'a>, limit: Duration) -> crate::ticker::LongCall<'a> {
-    store.data_mut().refused_bytes = None;
+fn begin<'a>(store: &mut Store<Guest>, context: Context<'a>, limit: Limit) -> crate::ticker::LongCall<'a> {
+    let guest = store.data_mut();
+    guest.refused_bytes = None;
+    let first_deadline = guest.deadline.begin(limit);
     let awake = context.ticker.long_call();
-    store.set_epoch_deadline(ticks(limit));
+    store.set_epoch_deadline(first_deadline);
     awake
 }
 
-fn circumstances(store: &Store<Guest>, context: Context<'_>, call: &'static str, limit: Duration) -> Circumstances {
+fn circumstances(store: &Store<Guest>, context: Context<'_>, call: &'static str, limit: Limit) -> Circumstances {
     Circumstances {
         call,
-        limit,
+        limit: limit.whole,
         refused_bytes: store.data().refused_bytes,
         memory_limit_bytes: context.limits.memory_bytes,
         output_limit_bytes: context.limits.max_output_bytes as u64,

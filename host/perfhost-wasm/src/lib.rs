@@ -7,7 +7,7 @@
 //!
 //! Map, from the outside in:
 //!
-//! - [`runtime`]: the sandbox of one process; [`limits`]: what strategies may use; `ticker`: the clock behind time limits
+//! - [`runtime`]: the sandbox of one process; [`limits`]: what strategies may use; `ticker` and `deadline`: time limits
 //! - [`load`]: from a file to a strategy, stage by stage; [`error`]: how that fails; [`inspect`]: what it shows
 //! - `cache`: compiled code on disk, in a folder that only perfhost writes
 //! - `strategy`: a loaded component as a `Strategy`; `pool`: its warm planning instances; `setup`: what each of them is
@@ -22,6 +22,7 @@
 mod bindings;
 mod cache;
 mod convert;
+mod deadline;
 mod failure;
 mod guest;
 mod instance;

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 /// Limits for every strategy of one [`crate::Runtime`]. The defaults are meant for production.
+///
+/// Times are processor time of the calling thread: a machine that is busy with other things costs a strategy nothing.
+/// A call that runs on is ended when it has used between one and one and a half times its limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Largest plugin file. Default 64 MiB: a Python guest with its interpreter is about 20 MiB.

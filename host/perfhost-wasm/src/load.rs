@@ -104,7 +104,7 @@ impl Loader<'_> {
             history,
             given: Arc::new(Given::default()),
         };
-        let limit = runtime.limits.load_timeout;
+        let limit = runtime.limits.load_timeout.into();
         let mut trial = self.stage(Stage::Instantiate, |_| {
             let trial = prepared.instantiate(Role::Control, limit).map_err(LoadFailure::Guest)?;
             Ok((format!("{} bytes of memory", trial.memory_bytes()), trial))
@@ -179,7 +179,12 @@ impl Loader<'_> {
             }
             Err(failure) => {
                 self.note(stage, false, started.elapsed(), failure.to_string());
-                Err(LoadError { plugin: self.source.name.clone(), strategy: self.strategy.clone(), stage, failure })
+                Err(LoadError {
+                    plugin: self.source.name.clone(),
+                    strategy: self.strategy.clone(),
+                    stage,
+                    failure: Box::new(failure),
+                })
             }
         }
     }

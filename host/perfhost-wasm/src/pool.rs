@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use crate::instance::Instance;
 
 /// Idle instances of one strategy. The last one given back is the first one taken: its memory is likely in a cache.
+#[allow(clippy::vec_box, reason = "an instance is some hundred bytes, and moves twice in every plan")]
 pub(crate) struct Pool {
     idle: Mutex<Vec<Box<Instance>>>,
     capacity: usize,
@@ -43,10 +44,10 @@ impl Pool {
         drop(instance);
     }
 
-    /// Takes an idle instance that has not seen the set-up of `version`.
+    /// Takes an idle instance that is older than the set-up of `version`.
     pub(crate) fn take_stale(&self, version: u64) -> Option<Box<Instance>> {
         let mut idle = self.idle.lock();
-        let at = idle.iter().position(|instance| instance.applied.total != version)?;
+        let at = idle.iter().position(|instance| instance.applied.total < version)?;
         Some(idle.swap_remove(at))
     }
 

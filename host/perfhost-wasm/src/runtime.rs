@@ -1,7 +1,8 @@
 //! The sandbox of one process: the engine, its clock for time limits, and the cache of compiled code.
 //!
 //! Memory is reserved per instance when it is made (wasmtime's on-demand allocator), not in a pool for the process:
-//! warm instances are kept by each strategy, so making one is off the hot path, and an idle host holds nothing.
+//! warm instances are kept by each strategy, so making one (some tens of microseconds) is off the hot path, and an idle
+//! host holds nothing.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -44,7 +45,7 @@ pub struct PluginSource {
 pub struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) limits: Limits,
-    pub(crate) ticker: Ticker,
+    pub(crate) ticker: Arc<Ticker>,
     pub(crate) cache: Option<Cache>,
     logs: Mutex<Vec<(String, Weak<Log>)>>,
 }
@@ -57,7 +58,7 @@ impl Runtime {
             plugin: "(none)".to_owned(),
             strategy: None,
             stage: Stage::Setup,
-            failure: LoadFailure::Sandbox { detail },
+            failure: Box::new(LoadFailure::Sandbox { detail }),
         };
         let engine = Engine::new(&engine_config(&config.limits)).map_err(|error| failed(format!("{error:#}")))?;
         let ticker = Ticker::start(&engine, config.limits.plan_timeout)
@@ -69,7 +70,13 @@ impl Runtime {
                 })
                 .ok()
         });
-        Ok(Arc::new(Self { engine, limits: config.limits, ticker, cache, logs: Mutex::new(Vec::new()) }))
+        Ok(Arc::new(Self {
+            engine,
+            limits: config.limits,
+            ticker: Arc::new(ticker),
+            cache,
+            logs: Mutex::new(Vec::new()),
+        }))
     }
 
     /// Loads a plugin through every stage; see [`Stage`]. Blocks for as long as compiling takes (a cached Rust strategy:

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use perfhost_strategy::StrategyError;
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::plan::FleetNames;
 
+use crate::deadline::Limit;
 use crate::instance::{Context, Instance};
 
 /// One state of the set-up, replaced as a whole.
@@ -75,7 +75,7 @@ impl Setup {
         &self,
         instance: &mut Instance,
         context: Context<'_>,
-        limit: Duration,
+        limit: Limit,
         is_routed: bool,
     ) -> Result<(), StrategyError> {
         if instance.applied.configuration != self.versions.configuration {

@@ -4,7 +4,6 @@
 //! is given the configuration, the last saved state and the fleet first.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use perfhost_strategy::advice::{Advice, Choice};
@@ -15,6 +14,7 @@ use perfhost_strategy::strategy::{Description, Identity};
 use perfhost_strategy::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 use wasmtime::component::InstancePre;
 
+use crate::deadline::{Deadline, Limit};
 use crate::guest::Guest;
 use crate::host::history::History;
 use crate::host::log::{Log, LogLevel};
@@ -22,7 +22,6 @@ use crate::instance::{Context, Exports, Instance};
 use crate::pool::Pool;
 use crate::runtime::Runtime;
 use crate::setup::{Setup, SharedSetup};
-use crate::ticker::ticks;
 use crate::wasi::{Given, Wasi};
 
 /// A component that is ready to be instantiated, with what its instances share.
@@ -50,9 +49,15 @@ impl Prepared {
     }
 
     /// A new instance to which nothing has been said.
-    pub(crate) fn instantiate(&self, role: Role, limit: Duration) -> Result<Instance, StrategyError> {
+    pub(crate) fn instantiate(&self, role: Role, limit: Limit) -> Result<Instance, StrategyError> {
         let history = (role == Role::Control).then(|| self.history.clone());
-        let guest = Guest::new(&self.runtime.limits, self.log.clone(), history, Wasi::new(self.given.clone()));
+        let guest = Guest::new(
+            &self.runtime.limits,
+            self.log.clone(),
+            history,
+            Wasi::new(self.given.clone()),
+            Deadline::new(self.runtime.ticker.clone()),
+        );
         Instance::new(&self.pre, &self.exports, guest, self.context(), limit)
     }
 }
@@ -65,8 +70,8 @@ pub(crate) struct WasmStrategy {
     setup: SharedSetup,
     control: Mutex<Option<Instance>>,
     pool: Pool,
-    call_limit: Duration,
-    plan_limit: (Duration, u64),
+    call_limit: Limit,
+    plan_limit: Limit,
 }
 
 impl WasmStrategy {
@@ -76,8 +81,8 @@ impl WasmStrategy {
             setup: SharedSetup::new(),
             control: Mutex::new(None),
             pool: Pool::new(limits.warm_max),
-            call_limit: limits.call_timeout,
-            plan_limit: (limits.plan_timeout, ticks(limits.plan_timeout)),
+            call_limit: limits.call_timeout.into(),
+            plan_limit: limits.plan_timeout.into(),
             prepared,
             identity,
             description,
@@ -154,7 +159,7 @@ impl WasmStrategy {
 
     fn apply_to_control(
         &self,
-        apply: impl FnOnce(&mut Instance, Context<'_>, Duration) -> Result<(), StrategyError>,
+        apply: impl FnOnce(&mut Instance, Context<'_>, Limit) -> Result<(), StrategyError>,
         change: impl FnOnce(&mut Setup, u64),
     ) -> Result<(), StrategyError> {
         self.on_control(|instance| {

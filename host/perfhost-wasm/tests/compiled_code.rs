@@ -1,4 +1,5 @@
 //! The cache of compiled code: used when it can be trusted, refused and made anew when not.
+#![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Calls that go wrong in service: each ends in the right error, and the strategy works on.
+#![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 mod support;
 
@@ -145,6 +146,23 @@ impl History for TwoPoints {
         assert_eq!((metric, from_ms, to_ms, step_ms), ("response_time_ms", 0, seen().now_ms, 1_000));
         vec![HistoryPoint { at_ms: 1, count: 1, mean: 1.0, p95: 1.0 }; 2]
     }
+}
+
+struct Slow;
+
+impl History for Slow {
+    fn query(&self, _: &str, _: &str, _: u64, _: u64, _: u32) -> Vec<HistoryPoint> {
+        std::thread::sleep(short_limits().call_timeout * 2);
+        Vec::new()
+    }
+}
+
+#[test]
+fn time_in_which_a_call_has_no_processor_is_not_held_against_it() {
+    let bytes = guest("guest-hostile", support::PLAIN);
+    let strategy = runtime(short_limits()).load(&source("hostile.wasm", bytes), Arc::new(Slow)).unwrap();
+    set_mode(&*strategy, "history");
+    assert_eq!(strategy.propose(&seen()).unwrap()[0].value, Value::Integer(0));
 }
 
 #[test]

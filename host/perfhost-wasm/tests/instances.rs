@@ -1,5 +1,6 @@
 //! What instances know and how many there are: configuration, state and fleet reach all of them, the pool grows and
 //! shrinks, and used-up instances are replaced.
+#![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! How one request is served: where its prompt is cached already and the model is loaded, with a second try at about the
-//! 95th percentile of the wait.
+//! How one request is served: where its prompt is cached already and the model is loaded, with a second try at about
+//! the 95th percentile of the wait.
 
 use strategy_kit::order;
 use strategy_kit::route::{Candidate, Plan, Request};
@@ -29,8 +29,8 @@ pub fn plan(asked: &Request, candidates: &[Candidate], caches_sampled: bool) -> 
     }
 }
 
-/// About the 95th percentile of the first choice's wait for its first byte. Never where the second choice has a queue: a
-/// hedge would lengthen it for others.
+/// About the 95th percentile of the first choice's wait for its first byte. Never where the second choice has a queue:
+/// a hedge would lengthen it for others.
 fn hedge_after_ms(asked: &Request, candidates: &[Candidate], order: &[u32]) -> u32 {
     let [first, second, ..] = order else { return 0 };
     let (first, second) = (&candidates[*first as usize], &candidates[*second as usize]);

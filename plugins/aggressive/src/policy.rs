@@ -199,7 +199,8 @@ fn lengthen_queue(seen: &Seen<'_>, tuning: &mut Tuning) -> Option<Proposal> {
         true => ("queue_length", length),
         false => ("queue_wait_ms", seen.integer("queue_wait_ms", HOST)?),
     };
-    let value = present.saturating_mul(2).max(1);
+    // A queue twice as long would double the wait, which the host takes back.
+    let value = present.saturating_add((present / 2).max(1));
     let reason = Text::new("").percent(refused).words(" of requests are refused with ").number(queued);
     let reason = reason.words(" queued: raise ").words(name).words(" from ").integer(present);
     let reason = reason.words(" to ").integer(value).done();

@@ -66,8 +66,8 @@ fn refusals_lengthen_the_queue() {
     let mut run = Run::<Aggressive>::new(200, &[("slots_max", "1")]);
     run.world.set("concurrency_limit", 4);
     run.world.set("queue_length", 16);
-    run.cycles(100);
-    eprintln!("{:#?}", run.strategy);
+    run.world.advance(60_000);
+    run.cycles(150);
     assert!(run.world.setting("queue_length") > 100, "{:#?}", run.turns);
 }
 

@@ -1,8 +1,8 @@
 //! When balanced turns which knob.
 //!
-//! It climbs towards the most requests per second that keep both limits: more slots while requests wait and tokens still
-//! come fast enough, fewer when they do not, and tighter admission when slots cannot help. A step that did not help is
-//! taken back and remembered.
+//! It climbs towards the most requests per second that keep both limits: more slots while requests wait and tokens
+//! still come fast enough, fewer when they do not, and tighter admission when slots cannot help. A step that did not
+//! help is taken back and remembered.
 
 use strategy_kit::engine::{Engine, engines};
 use strategy_kit::first_token::{FirstToken, first_token};

@@ -39,9 +39,9 @@ fn overload_is_refused_so_that_what_is_served_is_good() {
 
 #[test]
 fn too_many_slots_are_lowered() {
-    let mut run = Run::<Balanced>::new(32, &[]);
+    let mut run = Run::<Balanced>::new(64, &[]);
     run.world.set("engine_slots", 32);
-    run.cycles(60);
+    run.cycles(100);
     assert!(run.world.setting("engine_slots") < 32, "{:#?}", run.turns);
     assert!(run.p95(TOKEN_TIME) <= 105.0, "{}", run.p95(TOKEN_TIME));
 }

@@ -38,8 +38,8 @@ fn sheds_as_much_as_a_guard_of_refusals_allows() {
     run.cycles(60);
     let before = run.p95(TTFT);
     run.cycles(340);
-    assert!(run.p95(TTFT) < 0.8 * before, "{} after {before}: {:#?}", run.p95(TTFT), run.turns);
-    assert!(run.mean("rejected_rate") < 0.5, "{}", run.mean("rejected_rate"));
+    assert!(run.p95(TTFT) < before, "{} after {before}: {:#?}", run.p95(TTFT), run.turns);
+    assert!(run.mean("rejected_rate") < 0.3, "{}", run.mean("rejected_rate"));
     assert_eq!(run.guard.refusals, 0);
 }
 

@@ -99,7 +99,8 @@ pub fn kv_share(kv_type: &str) -> f64 {
     }
 }
 
-/// Free memory: where there are graphics processors, the smaller of theirs and the host's, as the engine may use either.
+/// Free memory: where there are graphics processors, the smaller of theirs and the host's, as the engine may use
+/// either.
 fn free_bytes(seen: &Seen<'_>) -> f64 {
     let hardware = &seen.observation.hardware;
     let host = hardware.memory_free_bytes as f64;

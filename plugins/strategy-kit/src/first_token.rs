@@ -14,8 +14,8 @@ pub struct FirstToken {
     pub is_measured: bool,
 }
 
-/// The wait since the last change: measured with at least `least` streamed answers, else the wait for admission plus, by
-/// Little's law, requests waiting in the engines over requests finished per second. `None` when neither is known.
+/// The wait since the last change: measured with at least `least` streamed answers, else the wait for admission plus,
+/// by Little's law, requests waiting in the engines over requests finished per second. `None` when neither is known.
 pub fn first_token(seen: &Seen<'_>, engines: &[Engine<'_>], least: u64) -> Option<FirstToken> {
     if let Some(streamed) = seen.settled("time_to_first_token_ms", HOST, least) {
         return Some(FirstToken { p50_ms: streamed.p50, p95_ms: streamed.p95, is_measured: true });

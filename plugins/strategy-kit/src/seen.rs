@@ -85,9 +85,9 @@ impl<'a> Seen<'a> {
         under_way + self.level("queue_length", HOST).unwrap_or(0.0)
     }
 
-    /// Whether measured times do not yet show the queue that is there, because the answers that finished came before it:
-    /// by Little's law, response times settle at requests inside over requests finished per second. A change made before
-    /// that would seem to have made answers later.
+    /// Whether measured times do not yet show the queue that is there, because the answers that finished came before
+    /// it: by Little's law, response times settle at requests inside over requests finished per second. A change made
+    /// before that would seem to have made answers later.
     pub fn is_building_up(&self) -> bool {
         // Refusals bound the queue, and those refused are inside but never finish.
         if self.level("rejected_rate", HOST).is_some_and(|share| share > REFUSED_MAX) {

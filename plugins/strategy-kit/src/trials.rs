@@ -154,7 +154,9 @@ impl Trials {
     pub fn to_take_back(&self, name: &str, scope: &str, present: i64) -> Option<&Tried> {
         let last = self.tried.iter().rev().find(|tried| tried.name == name && tried.scope == scope)?;
         let is_step = !last.is_return && last.from != last.value && last.value == present;
-        (is_step && last.effect.is_disappointing()).then_some(last)
+        // An old result says nothing of a value that somebody may have set since.
+        let is_fresh = self.now_ms.saturating_sub(last.at_ms) < self.retry_after_ms;
+        (is_step && is_fresh && last.effect.is_disappointing()).then_some(last)
     }
 
     /// When the knob's last result was asked for, as Unix time in milliseconds.

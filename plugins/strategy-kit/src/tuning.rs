@@ -2,7 +2,7 @@
 //! what was learned.
 
 use crate::knobs::Knobs;
-use crate::seen::{HOST, Seen};
+use crate::seen::Seen;
 use crate::trials::{Effect, Trials};
 use crate::types::{Effect as Expected, Observation, Proposal, Value};
 
@@ -38,11 +38,7 @@ impl Tuning {
     /// Begins a look at `observation`.
     pub fn begin<'a>(&mut self, observation: &'a Observation) -> Seen<'a> {
         let seen = Seen::new(observation, 0);
-        let under_way = seen
-            .level("in_flight", HOST)
-            .unwrap_or_else(|| observation.providers.iter().map(|provider| f64::from(provider.in_flight)).sum::<f64>());
-        let demand = under_way + seen.level("queue_length", HOST).unwrap_or(0.0);
-        self.trials.begin(observation.now_ms, demand, |name, scope| seen.integer(name, scope));
+        self.trials.begin(observation.now_ms, seen.inside(), |name, scope| seen.integer(name, scope));
         Seen::new(observation, self.trials.changed_ms())
     }
 

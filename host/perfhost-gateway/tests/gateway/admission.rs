@@ -5,7 +5,7 @@ use std::sync::Arc;
 use perfhost_strategy::KnobId::{ConcurrencyLimit, QueueLength, QueueWait};
 use tokio::sync::Semaphore;
 
-use crate::support::{Call, FakeProvider, Host, chat_answer, eventually};
+use crate::support::{Call, Client, FakeProvider, Host, chat_answer, eventually};
 
 const ASK: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
 
@@ -92,4 +92,23 @@ async fn a_raised_limit_lets_those_go_who_wait() {
     for task in tasks {
         assert_eq!(task.await.unwrap(), 200);
     }
+}
+
+#[tokio::test]
+async fn connections_over_their_limit_wait_for_one_to_end() {
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let limits = perfhost_gateway::Limits { connections: 1, ..Default::default() };
+    let host = Host::before(provider.address).limits(limits).start();
+    let Client(address) = host.client();
+    // Idle, and in the only place.
+    let idle = tokio::net::TcpStream::connect(address).await.unwrap();
+    let client = host.client();
+    let waiting = tokio::spawn(async move { client.chat(ASK).await.status });
+    // Whether the second one is accepted too early shows only in what it does; it must not be answered before.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!waiting.is_finished());
+    drop(idle);
+    assert_eq!(waiting.await.unwrap(), 200);
 }

@@ -72,8 +72,9 @@ pub(super) fn shrink(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Makes a tier's windows from `from` to `until`.
 fn make(connection: &Connection, number: usize, from: u64, until: u64) -> rusqlite::Result<()> {
+    // CROSS JOIN fixes the order: one short range of the index for each series, not the whole tier.
     let mut select = connection.prepare_cached(
-        "SELECT series.id, windows.start_ms, windows.sketch FROM series JOIN windows
+        "SELECT series.id, windows.start_ms, windows.sketch FROM series CROSS JOIN windows
          ON windows.tier = ?1 AND windows.series = series.id AND windows.start_ms >= ?2 AND windows.start_ms < ?3
          ORDER BY series.id, windows.start_ms",
     )?;

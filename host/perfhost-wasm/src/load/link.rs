@@ -41,9 +41,8 @@ fn define_contract(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 impl types::Host for Guest {}
 
 fn exports(pre: &InstancePre<Guest>) -> Result<Exports, LoadFailure> {
-    let has = |interface: &str| {
-        pre.component().get_export_index(None, &format!("{CONTRACT}/{interface}@{VERSION}")).is_some()
-    };
+    let has =
+        |interface: &str| pre.component().get_export_index(None, format!("{CONTRACT}/{interface}@{VERSION}")).is_some();
     let missing = |error: wasmtime::Error| LoadFailure::MissingExport {
         export: format!("{CONTRACT}@{VERSION}"),
         found: format!("{error:#}"),

@@ -3,23 +3,21 @@
 //!
 //! A fault in the strategy's own words is no reason to refuse it: it may rightly need a parameter that is not set yet.
 
-use std::time::Duration;
-
 use perfhost_strategy::advice::Choice;
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::{Hardware, Health, Metric, ProviderState, Setting, Summary, metric};
 use perfhost_strategy::plan::{FleetNames, Operation, Target};
 use perfhost_strategy::{Candidate, KnobId, Observation, PlanRequest, Scope, StrategyError};
 
+use crate::deadline::Limit;
 use crate::instance::Instance;
 use crate::strategy::Prepared;
-use crate::ticker::ticks;
 
 const PROVIDER: &str = "trial";
 const GIB: u64 = 1 << 30;
 
 /// Makes the calls and says what is worth knowing.
-pub(super) fn run(prepared: &Prepared, trial: &mut Instance, limit: Duration) -> Result<String, StrategyError> {
+pub(super) fn run(prepared: &Prepared, trial: &mut Instance, limit: Limit) -> Result<String, StrategyError> {
     let context = prepared.context();
     let mut notes = Vec::new();
     if let Err(error) = trial.configure(context, limit, &[], &knobs()) {
@@ -33,7 +31,7 @@ pub(super) fn run(prepared: &Prepared, trial: &mut Instance, limit: Duration) ->
     if prepared.exports.route.is_some() {
         trial.fleet(context, limit, &fleet())?;
         let _awake = context.ticker.long_call();
-        let plan = trial.plan(context, (limit, ticks(limit)), &request(), &candidates())?;
+        let plan = trial.plan(context, limit, &request(), &candidates())?;
         notes.push(format!("a plan with {} candidates", plan.order.len()));
     }
     if prepared.exports.advise.is_some() {

@@ -1,6 +1,6 @@
 //! A stand-in for the host's guard: one change per scope at a time, steps of at most a factor, time to settle, then a
-//! measurement, and a roll-back where answers got much later, many more are refused, or a test asks for one. The numbers
-//! are the defaults of the host's guard, which does more.
+//! measurement, and a roll-back where answers got much later, many more are refused, or a test asks for one. The
+//! numbers are the defaults of the host's guard, which does more.
 
 use super::world::World;
 use crate::control::{Measurement, Outcome, Verdict};

@@ -1,8 +1,8 @@
 //! One managed engine, closed-loop clients, the host's admission in front, and the clock.
 //!
-//! Generation speed by requests generated for at once is the measured one up to eight (METHODS: 79, 125 and 166 tokens/s
-//! with one, four and eight slots on two cores); beyond eight it is assumed to level off. Prompts take 90 ms (60 tokens
-//! at 677 tokens/s), answers have 32 to 96 tokens.
+//! Generation speed by requests generated for at once is the measured one up to eight (METHODS: 79, 125 and 166
+//! tokens/s with one, four and eight slots on two cores); beyond eight it is assumed to level off. Prompts take 90 ms
+//! (60 tokens at 677 tokens/s), answers have 32 to 96 tokens.
 
 use std::collections::VecDeque;
 

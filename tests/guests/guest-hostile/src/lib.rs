@@ -4,7 +4,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use exports::perfhost::strategy::control::{Description, Fault, Knob, Observation, Outcome, Parameter, Proposal, Value};
+use exports::perfhost::strategy::control::{
+    Description, Fault, Knob, Observation, Outcome, Parameter, Proposal, Value,
+};
 use exports::perfhost::strategy::route::{Candidate, FleetNames, Plan, Request};
 use perfhost::strategy::{history, log};
 
@@ -84,7 +86,9 @@ impl exports::perfhost::strategy::control::Guest for Hostile {
     fn configure(parameters: Vec<(String, String)>, _knobs: Vec<Knob>) -> Result<(), Fault> {
         for (name, value) in parameters {
             match name.as_str() {
-                "mode" if value == "refuse" => return Err(Fault::InvalidParameter("mode: refuse is not allowed".to_owned())),
+                "mode" if value == "refuse" => {
+                    return Err(Fault::InvalidParameter("mode: refuse is not allowed".to_owned()));
+                }
                 "mode" => MODE.set(value),
                 other => return Err(Fault::InvalidParameter(format!("{other} is unknown; only mode is"))),
             }
@@ -107,10 +111,9 @@ impl exports::perfhost::strategy::control::Guest for Hostile {
             "long" => Ok(vec![proposal(&"x".repeat(1 << 20), Value::Flag(true))]),
             "huge" => Ok(vec![proposal(&"x".repeat(8 << 20), Value::Flag(true))]),
             "nan" => Ok(vec![proposal("candidate_weight", Value::Number(f64::NAN))]),
-            "infinite" => Ok(vec![Proposal {
-                confidence: f64::INFINITY,
-                ..proposal("candidate_weight", Value::Number(1.0))
-            }]),
+            "infinite" => {
+                Ok(vec![Proposal { confidence: f64::INFINITY, ..proposal("candidate_weight", Value::Number(1.0)) }])
+            }
             "negative" => Ok(vec![proposal("concurrency_limit", Value::Integer(-5))]),
             "fault" => Err(Fault::Failed("no idea".to_owned())),
             "history" => {
