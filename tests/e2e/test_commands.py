@@ -22,7 +22,7 @@ def test_status_metrics_resources_and_plugin_list_answer_in_json_and_as_tables(s
 def test_inspect_says_what_a_built_in_strategy_is():
     done = subprocess.run([BINARY, "plugin", "inspect", "aggressive", "--output", "json"], capture_output=True, text=True, timeout=60)
     inspection = json.loads(done.stdout)
-    assert done.returncode == 0 and inspection["identity"]["name"] == "aggressive" and inspection["description"]["goal"]
+    assert done.returncode == 0 and inspection["description"]["name"] == "aggressive" and inspection["world"] == "strategy"
 
 
 def test_inspect_says_why_a_file_is_not_a_strategy(tmp_path):

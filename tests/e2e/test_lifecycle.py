@@ -16,7 +16,7 @@ def test_a_stop_lets_streams_run_to_their_end(start):
     host = start()
     chunks = []
     stream = host.client().completions.create(
-        model=host.model, prompt="Draining", max_tokens=150, stream=True, extra_body={"ignore_eos": True})
+        model=host.model, prompt="Draining", max_tokens=60, stream=True, extra_body={"ignore_eos": True})
     first = threading.Event()
 
     def read():

@@ -37,7 +37,7 @@ pub(crate) enum Failure {
     #[error("the model {model:?} is not offered by any provider; {}", offered(.known))]
     ModelNotFound { model: String, known: Vec<String> },
     #[error(
-        "no provider is connected; start one (for example with \"perfhost engine install\") or name one with --upstream URL"
+        "no provider is connected; run `perfhost setup` to fetch an engine and a small model and start perfhost again, or name a provider with --upstream URL"
     )]
     NoProvider,
     #[error("too many requests: {0}")]

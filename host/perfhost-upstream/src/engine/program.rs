@@ -33,7 +33,9 @@ impl fmt::Display for EngineProgram {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LlamaServer { path, .. } => write!(formatter, "llama-server at {}", path.display()),
-            Self::Python { python, .. } => write!(formatter, "{} in the environment of {}", install::PACKAGE, python.display()),
+            Self::Python { python, .. } => {
+                write!(formatter, "{} in the environment of {}", install::PACKAGE, python.display())
+            }
         }
     }
 }

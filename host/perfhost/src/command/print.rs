@@ -66,8 +66,10 @@ pub fn bytes(count: f64) -> String {
 
 /// A number with as many places as it takes to tell it apart.
 pub fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
     match value.abs() {
-        zero if zero == 0.0 => "0".to_owned(),
         large if large >= 100.0 => format!("{value:.0}"),
         middle if middle >= 1.0 => format!("{value:.1}"),
         _ => format!("{value:.3}"),
