@@ -1,9 +1,12 @@
 """Strategies under load: swapped, broken, and earning their keep, all on the real engine."""
 
+import json
 import statistics
 import time
+import urllib.error
 from pathlib import Path
 
+import pytest
 from host import wait_for
 from load import Load
 
@@ -23,22 +26,31 @@ def test_swapping_under_load_fails_no_request(start):
     assert not load.failures, load.failures
 
 
-def test_hostile_strategies_under_load_fail_no_request(start):
-    hostile = sorted(GUESTS.glob("hostile*.wasm"))
-    assert hostile, f"no hostile guest was built in {GUESTS}"
-    host = start("--plugin", "balanced", "--set", "engine_slots=4", "--interval-ms", "500",
-                 "--param", "mode=loop-in-plan")
+# Ways to misbehave that end with the fallback in service, in `plan` and in `propose`.
+HOSTILE_MODES = ["plan-spin", "plan-trap", "plan-memory", "plan-nobody", "spin", "memory", "recurse", "trap", "huge", "nan"]
+
+
+def test_hostile_strategies_under_load_fail_no_request(start, tmp_path):
+    hostile = GUESTS / "guest_hostile.wasm"
+    assert hostile.exists(), f"{hostile} is not built"
+    config = tmp_path / "perfhost.toml"
+    config.write_text("")
+    host = start("--config", str(config), "--plugin", "conservative", "--set", "engine_slots=4", "--interval-ms", "500")
     with Load(host, clients=6) as load:
         wait_for("answers", lambda: load.answers >= 6)
-        for plugin in hostile:
-            try:
-                host.swap(plugin)
-            except OSError:
-                pass  # refused at load, which is as good
-            time.sleep(3)
+        for at, mode in enumerate(HOSTILE_MODES):
+            config.write_text(f"[parameters.hostile]\nmode = '{mode}'\n")
+            wait_for("the configuration", lambda: host.log_text().count("configuration reloaded") > at)
+            assert host.swap(hostile)["in_service"]["name"] == "hostile"
+            retired = wait_for(f"the fallback for {mode}", lambda: host.api("/api/strategies")["retired"])
+            assert retired["strategy"]["name"] == "hostile" and retired["cause"]
+            assert host.api("/api/strategies")["in_service"]["name"] == "balanced"
+        for broken in ("guest_endless_describe", "guest_foreign_import", "guest_missing_export", "guest_wrong_type", "guest_wrong_version"):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                host.swap(GUESTS / f"{broken}.wasm")
+            assert refused.value.code == 422 and broken in json.load(refused.value)["error"]["message"]
         before = load.answers
-        wait_for("answers with and after the hostile strategies", lambda: load.answers >= before + 12)
-        wait_for("the fallback", lambda: host.api("/api/strategies")["in_service"]["name"] == "balanced", seconds=30)
+        wait_for("answers after the hostile strategies", lambda: load.answers >= before + 12)
     assert not load.failures, load.failures
 
 

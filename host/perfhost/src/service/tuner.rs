@@ -24,7 +24,7 @@ use super::observer::Observer;
 use super::strategies::Strategies;
 use crate::config::Config;
 
-/// Plan failures within one second that count as one failure of the strategy.
+/// Plan failures that count as one failure of the strategy.
 const PLAN_FAILURES_THAT_COUNT: u64 = 3;
 
 /// The decision loop of one host.
@@ -47,6 +47,10 @@ struct State {
     generation: u64,
     names_version: u64,
     plan_failures: u64,
+    /// Plan calls and failures at the cycle before: where plans failed, a cycle is a success only if others went well since.
+    planning_before: (u64, u64),
+    /// Digest of the strategy whose failures the supervisor counts.
+    supervised: String,
     last_observation: Option<Instant>,
     /// Decisions that wait for the engine to take their change.
     awaiting_engine: Vec<u64>,
@@ -83,6 +87,8 @@ impl Tuner {
             generation: generation.load().number,
             names_version: 0,
             plan_failures: 0,
+            planning_before: (0, 0),
+            supervised: generation.load().strategy.identity().digest.clone(),
             last_observation: None,
             awaiting_engine: Vec::new(),
         };
@@ -138,14 +144,21 @@ impl Tuner {
         if generation.number != state.generation {
             state.generation = generation.number;
             state.plan_failures = 0;
+            state.planning_before = (0, 0);
             state.guard.forget_pending();
+            // What one strategy did must not be held against the next. A fallback that stands in is not the next.
+            let digest = &generation.strategy.identity().digest;
+            if self.strategies.retired().is_none() && *digest != state.supervised {
+                state.supervised.clone_from(digest);
+                state.supervisor = Supervisor::default();
+            }
         }
         let failures = generation.planning.read().failures;
         if failures >= state.plan_failures + PLAN_FAILURES_THAT_COUNT {
             let cause = format!("{} plan calls failed", failures - state.plan_failures);
             self.strategy_failed(&mut state, &cause);
+            state.plan_failures = failures;
         }
-        state.plan_failures = failures;
         if let Some(retired) = self.strategies.retired()
             && now_ms() >= retired.retry_at_ms
             && let Err(error) = self.strategies.retry()
@@ -187,7 +200,11 @@ impl Tuner {
         match answer {
             Ok(proposals) => {
                 // The fallback's successes say nothing about the strategy that it stands in for.
-                if self.strategies.retired().is_none() {
+                let planning = generation.planning.read();
+                let before = std::mem::replace(&mut state.planning_before, (planning.calls, planning.failures));
+                let is_planning_well =
+                    planning.failures == 0 || (planning.failures == before.1 && planning.calls > before.0);
+                if is_planning_well && self.strategies.retired().is_none() {
                     state.supervisor.succeeded();
                 }
                 let cycle = record.id;
