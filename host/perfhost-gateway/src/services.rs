@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use perfhost_cache::{Cache, Flights};
 use perfhost_strategy::{Generation, Settings, Shared};
 use perfhost_telemetry::{Store, Telemetry};
-use perfhost_upstream::Fleet;
+use perfhost_upstream::{Fleet, TlsConfig};
 
 use crate::{AccessPolicy, Admission, Control};
 
@@ -33,7 +33,7 @@ pub struct Services {
     /// Who may call what.
     pub access: AccessPolicy,
     /// For connections to providers.
-    pub tls: Arc<rustls::ClientConfig>,
+    pub tls: Arc<TlsConfig>,
     /// When the process started.
     pub started_at: SystemTime,
     /// Bounds that are not knobs.

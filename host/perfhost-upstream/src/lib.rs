@@ -37,3 +37,5 @@ pub use fleet::{Fleet, FleetView, TargetRef};
 pub use key::ApiKey;
 pub use provider::{Health, Provider, ProviderConfig, ProviderKind};
 pub use recent::RecentStats;
+/// How connections to providers are secured, made by [`tls_config`].
+pub use rustls::ClientConfig as TlsConfig;

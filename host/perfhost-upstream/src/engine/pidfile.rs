@@ -110,6 +110,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut child = std::process::Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
         let somebody_else = "1-1";
+        // Between a process's birth and its first instruction its command line is empty.
+        while command_line_of(child.id()).is_none_or(|line| line != "sleep 600") {
+            std::thread::yield_now();
+        }
 
         let path = note(folder.path(), child.id(), somebody_else, "--port 1");
         assert_eq!(reap(folder.path()), Vec::<u32>::new());
