@@ -71,7 +71,8 @@ def test_aggressive_raises_throughput_well_above_a_single_slot(start):
 
 def test_conservative_holds_the_time_to_first_token_where_asked(start):
     target_ms = 1500
-    host = start("--plugin", "conservative", "--param", f"target_ttft_p95_ms={target_ms}", "--interval-ms", "2000")
+    host = start("--plugin", "conservative", "--param", f"target_ttft_p95_ms={target_ms}", "--param", "settle_s=5",
+                 "--param", "slots_per_core=8", "--interval-ms", "2000")
     with Load(host, clients=8, max_tokens=48) as load:
         wait_for("answers", lambda: load.answers >= 8)
 

@@ -13,6 +13,11 @@ use strategy_kit::types::{Hardware, Proposal};
 use strategy_kit::{About, Change, ParameterInfo, Parameters, Policy, Seen, Tuning, admission};
 
 const TOKENS: &str = "tokens_per_second";
+/// From this multiple of the target on, slots are doubled.
+const FAR_OFF: f64 = 2.0;
+/// Throughput that more slots may cost, as a share. A request waits for a slot, not for tokens/s: as long as the engine
+/// is about as fast, more slots shorten the wait. Measured windows of a few seconds differ by this much on their own.
+const THROUGHPUT_LOSS_MAX: f64 = 0.15;
 /// Answers needed before a percentile is believed.
 const SAMPLES_MIN: u64 = 10;
 /// The cap on slots never falls below this, so that one core does not mean one client.
@@ -62,6 +67,7 @@ impl Policy for Conservative {
         self.slots_per_core = parameters.get("slots_per_core") as i64;
         self.kv_bytes_per_token = parameters.get("kv_bytes_per_token");
         tuning.trials.retry_after_ms = 1_800_000;
+        tuning.trials.gain = THROUGHPUT_LOSS_MAX;
     }
 
     fn propose(&mut self, seen: &Seen<'_>, tuning: &mut Tuning) -> Vec<Proposal> {
@@ -101,7 +107,7 @@ const PARAMETERS: &[ParameterInfo] = &[
     ParameterInfo {
         name: "settle_s",
         unit: "s",
-        default: 30.0,
+        default: 15.0,
         lowest: 0.0,
         highest: 3600.0,
         meaning: "time after a change before the next one",
@@ -153,7 +159,8 @@ impl Conservative {
             .or_else(|| admission::relax(seen, tuning, &engines, wait, target_ms))
     }
 
-    /// Half as many slots again, at least one more, while requests wait for one.
+    /// Half as many slots again, at least one more, while requests wait for one; twice as many while the target is
+    /// missed by far.
     fn raise_slots(
         &self,
         seen: &Seen<'_>,
@@ -162,7 +169,9 @@ impl Conservative {
         wait: FirstToken,
     ) -> Option<Proposal> {
         let cap = self.slots_cap(&seen.observation.hardware);
-        let value = (engine.slots + (engine.slots / 2).max(1)).min(cap);
+        let is_far_off = wait.p95_ms > FAR_OFF * self.target_ttft_p95_ms;
+        let more = if is_far_off { engine.slots } else { (engine.slots / 2).max(1) };
+        let value = (engine.slots + more).min(cap);
         if value <= engine.slots || !engine.is_short_of_slots() || !engine.has_memory_for(value) {
             return None;
         }
@@ -208,7 +217,7 @@ impl Conservative {
 /// Takes back slots with which the engine got slower: whatever waits, waits longer for it.
 fn take_back_slots(seen: &Seen<'_>, tuning: &mut Tuning, engine: &Engine<'_>) -> Option<Proposal> {
     tuning.take_back(seen, ("engine_slots", engine.scope), TOKENS, false, |present, value| {
-        let text = Text::new("").integer(present).words(" slots brought fewer tokens/s than ").integer(value);
+        let text = Text::new("").integer(present).words(" slots brought clearly fewer tokens/s than ").integer(value);
         text.words(", so that requests wait longer: back to ").integer(value).done()
     })
 }

@@ -16,7 +16,7 @@ fn holds_the_target_by_raising_slots_step_by_step() {
     run.cycles(120);
     assert!(run.p95(TTFT) <= 2000.0, "{} ms after {:#?}", run.p95(TTFT), run.turns);
     let slots = run.values_of("engine_slots");
-    assert!(slots.windows(2).all(|pair| pair[1] > pair[0] && pair[1] <= pair[0] + (pair[0] + 1) / 2), "{slots:?}");
+    assert!(slots.windows(2).all(|pair| pair[1] > pair[0] && pair[1] <= 2 * pair[0]), "{slots:?}");
     assert!(run.mean("rejected_rate") < 0.001, "nobody had to be refused");
     assert_eq!(run.guard.refusals, 0, "{:#?}", run.turns);
 }
