@@ -201,6 +201,19 @@ def strategy_calls():
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
+def figures(value, path=""):
+    """The numbers in a nested result, each with its path."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from figures(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            name = f"{inner['candidates']} candidates" if isinstance(inner, dict) and "candidates" in inner else str(at)
+            yield from figures(inner, f"{path} {name}")
+    elif isinstance(value, (int, float)):
+        yield path, f"{value:,.1f}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4)
@@ -232,8 +245,8 @@ def main():
     calls = strategy_calls()
     if calls:
         print("\nstrategy calls (balanced, warm instance unless said):")
-        for name, figure in calls.items():
-            print(f"  {name:32} {figure}")
+        for name, figure in figures(calls):
+            print(f"  {name:44} {figure}")
     if options.json:
         options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "strategy_calls": calls}, indent=1))
 

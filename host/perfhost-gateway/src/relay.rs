@@ -217,6 +217,9 @@ impl Relay {
                 let milliseconds = |duration: std::time::Duration| duration.as_secs_f32() * 1_000.0;
                 let ttft_ms = self.first_token_at.map(|at| milliseconds(at.duration_since(self.sent_at)));
                 self.provider.note_success(milliseconds(took), ttft_ms);
+                if let Some(timings) = &answer.timings {
+                    self.provider.note_generation(timings.predicted_per_second as f32);
+                }
             }
             RequestOutcome::UpstreamError => self.provider.note_failure(),
             _ => {}

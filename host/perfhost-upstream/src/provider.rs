@@ -242,6 +242,11 @@ impl Provider {
         self.recent.note_success(latency_ms, ttft_ms);
     }
 
+    /// The engine said how fast it generated one answer, in tokens/s.
+    pub fn note_generation(&self, tokens_per_second: f32) {
+        self.recent.note_generation(tokens_per_second);
+    }
+
     /// A request failed for a reason that lies with the provider.
     pub fn note_failure(&self) {
         self.recent.note_failure();

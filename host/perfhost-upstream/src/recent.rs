@@ -24,6 +24,8 @@ pub struct RecentStats {
     pub ttft_p50_ms: f32,
     /// Share of failures, 0 to 1.
     pub error_rate: f32,
+    /// Median generation speed of single requests, as the engine times it itself.
+    pub tokens_per_second: f32,
 }
 
 /// The estimators.
@@ -31,6 +33,7 @@ pub struct RecentStats {
 pub(crate) struct Recent {
     latency: Median,
     ttft: Median,
+    tokens_per_second: Median,
     error_rate: AtomicU32,
 }
 
@@ -48,6 +51,10 @@ impl Recent {
         }
     }
 
+    pub(crate) fn note_generation(&self, tokens_per_second: f32) {
+        self.tokens_per_second.note(tokens_per_second);
+    }
+
     pub(crate) fn note_failure(&self) {
         let rate = self.error_rate();
         self.set_error_rate(rate + (1.0 - rate) * ERROR_WEIGHT);
@@ -62,6 +69,7 @@ impl Recent {
             latency_p50_ms: self.latency.value(),
             ttft_p50_ms: self.ttft.value(),
             error_rate: self.error_rate(),
+            tokens_per_second: self.tokens_per_second.value(),
         }
     }
 

@@ -103,7 +103,7 @@ impl Control for HostControl {
                     "name": provider.name(), "kind": provider.kind().name(), "health": provider.health().name(),
                     "endpoint": provider.endpoint().to_string(), "is_managed": provider.is_managed(),
                     "in_flight": provider.in_flight(), "queued": provider.queued(), "models": provider.models().to_vec(),
-                    "latency_p50_ms": recent.latency_p50_ms, "ttft_p50_ms": recent.ttft_p50_ms, "error_rate": recent.error_rate,
+                    "latency_p50_ms": recent.latency_p50_ms, "ttft_p50_ms": recent.ttft_p50_ms, "error_rate": recent.error_rate, "tokens_per_second": recent.tokens_per_second,
                 })
             })
             .collect();

@@ -160,13 +160,16 @@ impl ManagedEngine {
     }
 
     /// Passes its own figures on to telemetry.
-    pub fn report(&self, telemetry: &Telemetry) {
+    pub fn report(&self, telemetry: &Telemetry, fleet: &Fleet) {
         let Some(figures) = self.engine.state().metrics else { return };
         let scope = Scope::provider(&self.provider);
         telemetry.gauge(metric::ENGINE_SLOTS_BUSY, &scope, f64::from(figures.slots_busy));
         telemetry.gauge(metric::ENGINE_REQUESTS_DEFERRED, &scope, f64::from(figures.requests_deferred));
-        if figures.predicted_tps > 0.0 {
-            telemetry.gauge(metric::ENGINE_TOKENS_PER_SECOND, &scope, figures.predicted_tps);
+        // The timings in its answers are fresher than its own average; that serves until there is one.
+        let timed = fleet.provider(&self.provider).map_or(0.0, |provider| provider.recent().tokens_per_second);
+        let speed = if timed > 0.0 { f64::from(timed) } else { figures.predicted_tps };
+        if speed > 0.0 {
+            telemetry.gauge(metric::ENGINE_TOKENS_PER_SECOND, &scope, speed);
         }
     }
 

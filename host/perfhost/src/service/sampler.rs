@@ -47,7 +47,7 @@ impl Sampler {
             self.telemetry.gauge(metric::IN_FLIGHT, &scope, f64::from(provider.in_flight()));
         }
         if let Some(engine) = &self.engine {
-            engine.report(&self.telemetry);
+            engine.report(&self.telemetry, &self.fleet);
         }
         let processes: Vec<(String, u32)> = self.engine.iter().flat_map(|engine| engine.processes()).collect();
         let snapshot = self.reader.sample(&processes);
