@@ -126,6 +126,10 @@ def documents(counts):
 def e2e(counts):
     """The real engine, the real model and real clients against the binary as cargo builds it for tests."""
     run(["cargo", "build", "--locked", "--package", "perfhost"])
+    guests = [f"--package={folder.name}" for folder in sorted((ROOT / "tests" / "guests").iterdir())
+              if folder.is_dir() and folder.name != "guest-nosy"]
+    run(["cargo", "build", "--locked", "--profile", "guest", "--target", "wasm32-unknown-unknown",
+         "--target-dir", str(TARGET / "guests"), *guests])
     python = VENV / "bin" / "python"
     if not python.exists():
         run([sys.executable, "-m", "venv", str(VENV)])
