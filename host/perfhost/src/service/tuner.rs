@@ -183,7 +183,8 @@ impl Tuner {
         let review = state.guard.review(&seen, &self.settings.load());
         if let Some(settings) = review.settings {
             self.apply(settings);
-            // The engine takes back what was rolled back; the guard is told when it has.
+            // The engine takes back what was rolled back, and the guard is told when it has. To a decision that no
+            // engine had to take, that says nothing.
             state.awaiting_engine.extend(
                 review.updates.iter().filter(|update| update.verdict == Verdict::RolledBack).map(|update| update.id),
             );
