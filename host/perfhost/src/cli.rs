@@ -1,11 +1,15 @@
 //! The command line as typed. What it means is decided in [`crate::command`] and [`crate::config`].
 
+mod plugin;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Sources;
 use crate::config::raw::{Raw, RawEngine, RawUpstream};
+
+pub use plugin::PluginCommand;
 
 /// A host for sandboxed optimization strategies in front of LLM providers.
 ///
@@ -58,31 +62,6 @@ pub enum Command {
     /// Engines: install, list, logs
     #[command(subcommand)]
     Engine(EngineCommand),
-}
-
-/// Commands about strategies.
-#[derive(Debug, Subcommand)]
-pub enum PluginCommand {
-    /// Strategies of a running host; the built-in ones when none is running
-    List(ClientFlags),
-    /// Load a strategy stage by stage, without serving, and say what it is
-    Inspect {
-        /// A path, or the name of a built-in strategy
-        plugin: String,
-        /// How to print
-        #[arg(long, value_enum, default_value_t = Output::Table)]
-        output: Output,
-    },
-    /// Put another strategy in service on a running host
-    Swap {
-        /// A path, or the name of a built-in strategy
-        plugin: String,
-        /// Where and how
-        #[command(flatten)]
-        client: ClientFlags,
-    },
-    /// Put the strategy before the present one back in service
-    Rollback(ClientFlags),
 }
 
 /// Commands about models.
