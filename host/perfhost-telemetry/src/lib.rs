@@ -11,9 +11,11 @@
 //! - [`store`]: history, decisions and state, in SQLite
 //! - [`resources`]: the machine, this process and its engines
 //! - [`prometheus`]: the text that scrapers read
+//! - [`otlp`]: what an OpenTelemetry collector is sent
 
 pub mod gauge;
 mod histogram;
+pub mod otlp;
 pub mod phase;
 pub mod prometheus;
 pub mod record;

@@ -38,6 +38,9 @@ pub enum Command {
     Metrics {
         /// Only this provider
         provider: Option<String>,
+        /// Print every figure, with its full precision, in this format
+        #[arg(long, value_enum, conflicts_with = "output")]
+        export: Option<Export>,
         /// Where and how
         #[command(flatten)]
         client: ClientFlags,
@@ -130,6 +133,17 @@ pub enum Output {
     Table,
     /// For programs
     Json,
+}
+
+/// Formats of exported metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Export {
+    /// Comma-separated values, with a header line
+    Csv,
+    /// JSON
+    Json,
+    /// A table for documents and change requests
+    Markdown,
 }
 
 /// How much is logged.

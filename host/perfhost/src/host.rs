@@ -26,6 +26,7 @@ use crate::service::engine;
 use crate::service::history::StoredHistory;
 use crate::service::now_ms;
 use crate::service::observer::Observer;
+use crate::service::otlp;
 use crate::service::reload::Reloader;
 use crate::service::sampler::Sampler;
 use crate::service::strategies::{Parameters, Strategies};
@@ -132,6 +133,10 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         HEALTH_INTERVAL,
         shutdown_signal(shutdown.clone()),
     ));
+    let pushes = config
+        .otlp
+        .clone()
+        .map(|otlp| tokio::spawn(otlp::push(otlp, telemetry.clone(), listen.to_string(), shutdown.clone())));
     let sampler = Sampler {
         telemetry,
         store: store.clone(),
@@ -155,7 +160,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let gateway = tokio::task::spawn_blocking(move || perfhost_gateway::run(listener, services, workers, shutdown));
     let served = gateway.await.context("the gateway panicked")?;
 
-    for task in [seconds, decisions, reloads] {
+    for task in [seconds, decisions, reloads].into_iter().chain(pushes) {
         // They stop with the same signal; a panic in one was logged by its thread and must not hide the rest.
         let _ended = task.await;
     }

@@ -15,7 +15,9 @@ fn main() -> ExitCode {
         Some(Command::Serve(flags)) => command::serve::run(&flags),
         Some(Command::Setup(flags)) => command::setup::run(&flags),
         Some(Command::Status(flags)) => command::status::run(&flags),
-        Some(Command::Metrics { provider, client }) => command::metrics::run(provider.as_deref(), &client),
+        Some(Command::Metrics { provider, export, client }) => {
+            command::metrics::run(provider.as_deref(), export, &client)
+        }
         Some(Command::Resources(flags)) => command::resources::run(&flags),
         Some(Command::Decisions { limit, client }) => command::decisions::run(limit, &client),
         Some(Command::Plugin(plugin)) => command::plugin::run(&plugin),

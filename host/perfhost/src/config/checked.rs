@@ -12,7 +12,7 @@ use perfhost_strategy::{KnobId, Scope, Settings, Value};
 use perfhost_upstream::{ApiKey, Endpoint, ProviderConfig, ProviderKind};
 
 use super::load::{ConfigError, Sources};
-use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawUpstream};
+use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
 use crate::built_in;
 
 /// Where perfhost listens when nothing else is said.
@@ -21,6 +21,8 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:8900";
 pub const DEFAULT_ENGINE_NAME: &str = "local";
 /// The model that `perfhost setup` fetches.
 pub const DEFAULT_MODEL: &str = "gemma-3-270m";
+/// Time between two pushes of metrics when nothing else is said.
+pub const DEFAULT_OTLP_INTERVAL: Duration = Duration::from_secs(15);
 /// Time between two observations when nothing else is said.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -61,6 +63,19 @@ pub struct Config {
     pub api_key: Option<String>,
     /// Further names of this host.
     pub hosts: Vec<String>,
+    /// Where metrics are pushed, if anywhere.
+    pub otlp: Option<OtlpConfig>,
+}
+
+/// Pushing metrics to an OpenTelemetry collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtlpConfig {
+    /// Base URL of its HTTP receiver.
+    pub endpoint: String,
+    /// Time between two pushes.
+    pub interval: Duration,
+    /// Sent with each push.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Whether to run an engine, and which.
@@ -139,6 +154,7 @@ impl Config {
             admin_token: access.admin_token,
             api_key: access.api_key,
             hosts: access.hosts,
+            otlp: otlp(raw.otlp)?,
         })
     }
 
@@ -238,6 +254,21 @@ fn engine(raw: RawEngine) -> Result<EngineChoice, ConfigError> {
         program: raw.program,
         embeddings: raw.embeddings.unwrap_or(false),
     })
+}
+
+fn otlp(raw: RawOtlp) -> Result<Option<OtlpConfig>, ConfigError> {
+    let interval = raw.interval_ms.map_or(DEFAULT_OTLP_INTERVAL, Duration::from_millis);
+    if !(Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&interval) {
+        let message =
+            format!("{} where a number of milliseconds from 1000 to 3600000 is expected", interval.as_millis());
+        return Err(ConfigError::value("otlp.interval_ms", message));
+    }
+    let Some(endpoint) = raw.endpoint else { return Ok(None) };
+    if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+        let message = format!("{endpoint:?} where the URL of a collector is expected, such as http://localhost:4318");
+        return Err(ConfigError::value("otlp.endpoint", message));
+    }
+    Ok(Some(OtlpConfig { endpoint, interval, headers: raw.headers.into_iter().collect() }))
 }
 
 fn known_knob(place: &str, name: &str) -> Result<KnobId, ConfigError> {

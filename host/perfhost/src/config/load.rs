@@ -126,6 +126,10 @@ fn overlay_variables(raw: &mut Raw, sources: &Sources) -> Result<(), ConfigError
     if let Some(key) = sources.variable("PERFHOST_API_KEY") {
         raw.access.api_key = Some(key);
     }
+    // The usual variable of OpenTelemetry; the file says more.
+    if raw.otlp.endpoint.is_none() {
+        raw.otlp.endpoint = sources.variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+    }
     if let Some(workers) = sources.variable("PERFHOST_WORKERS") {
         let found = workers.parse().map_err(|_| {
             ConfigError::value(

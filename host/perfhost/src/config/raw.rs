@@ -37,6 +37,8 @@ pub struct Raw {
     pub tuning: RawTuning,
     /// Who may use the host.
     pub access: RawAccess,
+    /// Where metrics are pushed.
+    pub otlp: RawOtlp,
 }
 
 /// One provider.
@@ -101,6 +103,18 @@ pub struct RawTuning {
     pub interval_ms: Option<u64>,
     /// When changes are applied, measured and taken back.
     pub guard: Option<GuardPolicy>,
+}
+
+/// Where metrics are pushed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawOtlp {
+    /// Base URL of an OpenTelemetry collector's HTTP receiver, such as `http://localhost:4318`.
+    pub endpoint: Option<String>,
+    /// Time between two pushes, in milliseconds.
+    pub interval_ms: Option<u64>,
+    /// Sent with each push (what authorizes, say).
+    pub headers: BTreeMap<String, String>,
 }
 
 /// Who may use the host.

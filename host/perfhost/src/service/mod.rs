@@ -4,6 +4,7 @@ pub mod control;
 pub mod engine;
 pub mod history;
 pub mod observer;
+pub mod otlp;
 pub mod reload;
 pub mod sampler;
 pub mod strategies;
