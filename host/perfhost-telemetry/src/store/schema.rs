@@ -41,6 +41,20 @@ const MIGRATIONS: &[&str] = &["
     );
     CREATE INDEX decisions_by_cycle ON decisions (cycle);
     CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+", "
+    CREATE TABLE generations (number INTEGER PRIMARY KEY, record TEXT NOT NULL);
+    -- What each version of a strategy has learned.
+    CREATE TABLE learned (
+        strategy TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        version TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        state BLOB NOT NULL,
+        UNIQUE (strategy, digest)
+    );
+    -- Its earlier place.
+    INSERT INTO learned SELECT substr(key, 10), '', '', 0, value FROM state WHERE key LIKE 'strategy/%';
+    DELETE FROM state WHERE key LIKE 'strategy/%';
 "];
 
 /// The version of an up-to-date file.
