@@ -25,6 +25,7 @@ pub(super) fn write(connection: &Connection, generation: &GenerationRecord) -> R
 pub(super) fn read(connection: &Connection, limit: usize, before: Option<u64>) -> ReadResult<Vec<GenerationRecord>> {
     let mut select =
         connection.prepare_cached("SELECT record FROM generations WHERE number < ?1 ORDER BY number DESC LIMIT ?2")?;
-    let rows = select.query_map(params![before.map_or(i64::MAX, signed), limit as i64], |row| row.get::<_, String>(0))?;
+    let rows =
+        select.query_map(params![before.map_or(i64::MAX, signed), limit as i64], |row| row.get::<_, String>(0))?;
     rows.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
 }
