@@ -29,8 +29,8 @@ use reply::{Reply, Trouble};
 
 /// What is served, for those who ask for something else.
 const SERVED: &str = "/health, /metrics, /api/system/status, /api/system/resources, /api/metrics/current, \
-                      /api/metrics/historical, /api/strategies, /api/strategies/rollback, /api/knobs, /api/decisions, \
-                      /api/cache";
+                      /api/metrics/historical, /api/strategies, /api/strategies/history, /api/strategies/rollback, \
+                      /api/knobs, /api/decisions, /api/cache";
 
 /// Answers what is not under `/v1`.
 pub(crate) async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
@@ -61,9 +61,10 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
             _ => Err(Trouble::method(request.method(), "GET, POST")),
         },
         "/api/strategies/rollback" => match *request.method() {
-            Method::POST => strategies::rollback(services).await,
+            Method::POST => query.only(&[]).map(|()| strategies::rollback(services, request))?.await,
             _ => Err(Trouble::method(request.method(), "POST")),
         },
+        "/api/strategies/history" => get(&request).map(|()| strategies::history(services, &query))?.await,
         "/api/cache" => match *request.method() {
             Method::GET => Ok(cache::stats(services)),
             Method::DELETE => Ok(cache::clear(services)),

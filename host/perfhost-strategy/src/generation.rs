@@ -1,14 +1,21 @@
 //! One loaded strategy in service, with what the hot path counts about it. A swap replaces a [`Generation`] atomically
-//! through [`crate::Shared`]; requests in flight keep the one that planned them.
+//! through [`crate::Shared`]; requests in flight keep the one that planned them. What is kept of it afterwards is a
+//! [`GenerationRecord`].
+
+mod record;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use crate::strategy::{Strategy, World};
+
+pub use record::{Arrival, DecisionCounts, Figures, GenerationRecord, before};
 
 /// A strategy in service.
 pub struct Generation {
-    /// Rises by one with every swap since the process started.
+    /// Rises by one with every swap; unique in one data directory.
     pub number: u64,
     /// The strategy.
     pub strategy: Arc<dyn Strategy>,
@@ -27,7 +34,7 @@ pub struct Planning {
 }
 
 /// A reading of [`Planning`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanningCounts {
     /// Requests follow the host's own plan because the strategy was too slow or does not plan.
     pub is_demoted: bool,

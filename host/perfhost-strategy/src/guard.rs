@@ -192,6 +192,19 @@ impl Guard {
         }
     }
 
+    /// The settings without the changes whose effect is not yet known: what is safe to begin with after a restart.
+    pub fn settled(&self, settings: &Settings) -> Settings {
+        let is_in_force =
+            |(scope, pending): &(&Scope, &Pending)| settings.value(pending.knob, scope) == pending.applied;
+        self.pending.iter().filter(is_in_force).fold(settings.clone(), |settled, (scope, pending)| {
+            if pending.had_own_value {
+                settled.with(pending.knob, scope, pending.before.clone())
+            } else {
+                settled.without(pending.knob, scope)
+            }
+        })
+    }
+
     /// Decisions whose effect is not yet known, with the time each was applied (Unix time in milliseconds).
     pub fn pending(&self) -> impl Iterator<Item = (u64, u64)> {
         self.pending.values().map(|pending| (pending.decision, pending.applied_at_ms))

@@ -182,8 +182,17 @@ pub trait Strategy: Send + Sync {
         choices: &[Choice],
     ) -> Result<Vec<Advice>, StrategyError>;
 
+    /// Makes ready for `together` requests that are planned at the same moment, so that the first of them after a swap
+    /// wait for nothing.
+    fn warm(&self, _together: usize) -> Result<(), StrategyError> {
+        Ok(())
+    }
+
     /// Gives back what is idle (warm instances). Called every few seconds.
     fn trim(&self) {}
+
+    /// It left service: gives back all that it can make anew. What it has saved stays, and any call makes it work again.
+    fn rest(&self) {}
 
     /// Warm instances held at present, for `plugin inspect`.
     fn warm_instances(&self) -> usize {

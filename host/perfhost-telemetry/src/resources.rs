@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use perfhost_strategy::Scope;
 use perfhost_strategy::observation::{Hardware, metric};
 use serde::Serialize;
-use sysinfo::{DiskRefreshKind, Disks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
+use sysinfo::{CpuRefreshKind, DiskRefreshKind, Disks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use crate::telemetry::Telemetry;
 use growth::Growth;
@@ -190,6 +190,13 @@ impl ResourceSampler {
             memory_free_bytes,
             gpus: Vec::new(),
         }
+    }
+
+    /// The processor's name, as it gives it; empty where it gives none.
+    pub fn processor(&mut self) -> String {
+        let Some(system) = &mut self.system else { return String::new() };
+        system.refresh_cpu_list(CpuRefreshKind::nothing());
+        system.cpus().first().map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default()
     }
 
     fn sample_disks(&mut self, now: Instant, host: &mut HostResources) {

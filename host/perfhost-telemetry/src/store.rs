@@ -1,4 +1,5 @@
-//! What outlives the process: history, the decision log and strategies' state, in one SQLite file.
+//! What outlives the process: history, the decision log, the history of generations and what strategies have learned,
+//! in one SQLite file.
 //!
 //! One thread writes, so that nobody waits for the disk; readers have connections of their own and never wait for the
 //! writer. Written ahead (WAL) and in transactions, so a process killed at any moment leaves a whole file that lacks at
@@ -6,7 +7,9 @@
 
 mod decisions;
 mod error;
+mod generations;
 mod history;
+mod learned;
 mod live;
 mod open;
 mod rollup;
@@ -22,6 +25,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
+use perfhost_strategy::generation::GenerationRecord;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::telemetry::Telemetry;
@@ -29,7 +33,9 @@ use writer::{Command, Writer};
 
 pub use decisions::{DecisionQuery, MOST_CYCLES, MOST_DECISIONS, MOST_DECISIONS_AT_ONCE, MOST_QUIET_CYCLES, NextIds};
 pub use error::StoreError;
+pub use generations::MOST_GENERATIONS;
 pub use history::{HistoryPoint, HistoryQuery, MOST_POINTS};
+pub use learned::{LearnedState, MOST_STATES, MOST_STATES_OF_ONE};
 pub use live::MOST_SERIES;
 pub use writer::{MOST_STATE_BYTES, MOST_STATE_KEYS};
 
@@ -139,7 +145,31 @@ impl Store {
         self.read("next numbers", decisions::next_ids)
     }
 
-    /// Sets a value that outlives the process, such as a strategy's saved state. A value larger than
+    /// Records a generation, or what is new of one: a record of the same number is replaced. The newest
+    /// [`MOST_GENERATIONS`] are kept.
+    pub fn record_generation(&self, generation: GenerationRecord) {
+        self.send(Command::Generation(Box::new(generation)));
+    }
+
+    /// Generations, newest first, at most `limit`; with `before`, only those with a smaller number. Flushes first.
+    pub fn generations(&self, limit: usize, before: Option<u64>) -> Result<Vec<GenerationRecord>, StoreError> {
+        self.flush();
+        self.read("generations", |connection| generations::read(connection, limit, before))
+    }
+
+    /// Keeps what a strategy has learned, in the place of what the same file gave before. State larger than
+    /// [`MOST_STATE_BYTES`] is refused with a warning in the log.
+    pub fn keep_learned(&self, learned: LearnedState) {
+        self.send(Command::Learned(Box::new(learned)));
+    }
+
+    /// What strategies of this name have learned, newest first; flushes first.
+    pub fn learned(&self, strategy: &str) -> Result<Vec<LearnedState>, StoreError> {
+        self.flush();
+        self.read("learned state", |connection| learned::read(connection, strategy))
+    }
+
+    /// Sets a value that outlives the process, such as tuned settings. A value larger than
     /// [`MOST_STATE_BYTES`], or a new key past [`MOST_STATE_KEYS`], is refused with a warning in the log.
     pub fn put_state(&self, key: &str, bytes: &[u8]) {
         self.send(Command::PutState { key: key.to_owned(), bytes: bytes.to_vec() });

@@ -9,6 +9,7 @@
 //!
 //! - [`runtime`]: the sandbox of one process; [`limits`]: what strategies may use; `ticker` and `deadline`: time limits
 //! - [`load`]: from a file to a strategy, stage by stage; [`error`]: how that fails; [`inspect`]: what it shows
+//! - `background`: the threads on which a strategy is loaded while requests are served
 //! - `cache`: compiled code on disk, in a folder that only perfhost writes
 //! - `strategy`: a loaded component as a `Strategy`; `pool`: its warm planning instances; `setup`: what each of them is
 //!   told before it works
@@ -19,6 +20,7 @@
 //! Guest code runs on the calling thread, which needs [`Limits::stack_bytes`] of stack to spare. No call waits for
 //! anything but guest code and, for control calls, the control call before it.
 
+mod background;
 mod bindings;
 mod cache;
 mod convert;

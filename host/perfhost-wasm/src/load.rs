@@ -81,7 +81,7 @@ impl Loader<'_> {
             let (size, limit) = (source.bytes.len() as u64, runtime.limits.max_file_bytes);
             if size > limit { Err(LoadFailure::TooLarge { size, limit }) } else { Ok((format!("{size} bytes"), ())) }
         })?;
-        let digest = hexadecimal(&Sha256::digest(&source.bytes));
+        let digest = digest(&source.bytes);
         self.report.digest.clone_from(&digest);
         let component = self.compiled(&digest)?;
         let log = Log::new(&source.name, &runtime.limits);
@@ -204,7 +204,12 @@ fn world(exports: &Exports) -> World {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// SHA-256 in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[digit as usize])).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[digit as usize]))
+        .collect()
 }

@@ -63,6 +63,12 @@ impl Pool {
         drop(dropped);
     }
 
+    /// Drops all idle instances.
+    pub(crate) fn clear(&self) {
+        let dropped = std::mem::take(&mut *self.idle.lock());
+        drop(dropped);
+    }
+
     /// Idle instances at present.
     pub(crate) fn len(&self) -> usize {
         self.idle.lock().len()

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use perfhost_strategy::Strategy;
 use wasmtime::{Config, Engine, OptLevel};
 
+use crate::background;
 use crate::cache::Cache;
 use crate::error::{LoadError, LoadFailure, Stage};
 use crate::host::history::{History, NoHistory};
@@ -39,6 +40,13 @@ pub struct PluginSource {
     pub name: String,
     /// The file.
     pub bytes: Vec<u8>,
+}
+
+impl PluginSource {
+    /// SHA-256 of the file, in hexadecimal, as [`perfhost_strategy::strategy::Identity`] carries it.
+    pub fn digest(&self) -> String {
+        load::digest(&self.bytes)
+    }
 }
 
 /// The sandbox. One for a process; every strategy keeps it alive.
@@ -87,6 +95,15 @@ impl Runtime {
         history: Arc<dyn History>,
     ) -> Result<Arc<dyn Strategy>, LoadError> {
         load::load(self, source, history, &mut load::Report::default()).map(|strategy| strategy as Arc<dyn Strategy>)
+    }
+
+    /// As [`Runtime::load`], for a process that serves requests meanwhile: on threads of the lowest priority. Blocks too.
+    pub fn load_in_background(
+        self: &Arc<Self>,
+        source: &PluginSource,
+        history: Arc<dyn History>,
+    ) -> Result<Arc<dyn Strategy>, LoadError> {
+        background::run(|| self.load(source, history))
     }
 
     /// Loads a plugin without putting it in service, and tells what happened at each stage.

@@ -279,8 +279,22 @@ impl Strategy for WasmStrategy {
         })
     }
 
+    fn warm(&self, together: usize) -> Result<(), StrategyError> {
+        if self.is_routed() {
+            for _ in self.pool.len()..together.min(self.prepared.runtime.limits.warm_max) {
+                self.pool.give(Box::new(self.make(Role::Planning)?));
+            }
+        }
+        Ok(())
+    }
+
     fn trim(&self) {
         self.pool.trim();
+    }
+
+    fn rest(&self) {
+        self.pool.clear();
+        self.control.lock().take();
     }
 
     fn warm_instances(&self) -> usize {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Sources;
-use crate::config::raw::{Raw, RawEngine, RawUpstream};
+use crate::config::raw::{Raw, RawEngine, RawTuning, RawUpstream};
 
 pub use plugin::PluginCommand;
 
@@ -193,6 +193,12 @@ pub struct ServeFlags {
     /// A strategy: a path, or the name of a built-in one. Repeat for several; the first is in service
     #[arg(long, value_name = "PLUGIN")]
     pub plugin: Vec<String>,
+    /// Reload a plugin that came from a file when the file changes
+    #[arg(long)]
+    pub watch: bool,
+    /// Begin without the tuned settings and the learned state of earlier runs
+    #[arg(long)]
+    pub fresh: bool,
     /// Base URL of a provider that speaks the OpenAI protocol. Repeat for several
     #[arg(long, value_name = "URL")]
     pub upstream: Vec<String>,
@@ -250,6 +256,7 @@ impl ServeFlags {
             data_dir: self.data_dir.clone(),
             library_dir: self.library_dir.clone(),
             plugins: Some(self.plugin.clone()).filter(|list| !list.is_empty()),
+            watch: self.watch.then_some(true),
             workers: self.workers,
             discovery: self.no_discovery.then_some(false),
             upstream: self.upstream.iter().map(upstream).collect(),
@@ -260,7 +267,7 @@ impl ServeFlags {
                 program: self.engine.clone(),
                 embeddings: None,
             },
-            tuning: crate::config::raw::RawTuning { interval_ms: self.interval_ms, guard: None },
+            tuning: RawTuning { interval_ms: self.interval_ms, guard: None, fresh: self.fresh.then_some(true) },
             ..Raw::default()
         };
         Sources { file: self.config.clone(), environment, flags, set: self.set.clone(), parameters: self.param.clone() }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use perfhost_cache::{Cache, Flights};
 use perfhost_gateway::{AccessPolicy, Admission, Limits, Services, Shutdown, Stage};
 use perfhost_strategy::Shared;
+use perfhost_strategy::observation::Hardware;
 use perfhost_telemetry::{ResourceSampler, Store, Telemetry};
 use perfhost_upstream::{Fleet, discover, health, tls_config};
 use perfhost_wasm::{Runtime, RuntimeConfig};
@@ -22,14 +23,16 @@ use tracing::{info, warn};
 use crate::config::{Config, Sources};
 use crate::data_dir::DataDir;
 use crate::service::control::HostControl;
-use crate::service::engine;
+use crate::service::engine::{self, Chosen};
 use crate::service::history::StoredHistory;
 use crate::service::now_ms;
 use crate::service::observer::Observer;
+use crate::service::offer::{Place, offered};
 use crate::service::otlp;
 use crate::service::reload::Reloader;
 use crate::service::sampler::Sampler;
-use crate::service::strategies::{Parameters, Strategies};
+use crate::service::strategies::{self, Parameters, Strategies, Watcher};
+use crate::service::tuned::{self, StartValues, Surroundings, TunedSettings};
 use crate::service::tuner::{self, Tuner};
 
 /// Time between two looks at a provider's health.
@@ -61,12 +64,31 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let wasm = Runtime::new(RuntimeConfig { cache_dir: Some(data.folder("compiled")?), ..RuntimeConfig::default() })?;
     let history = Arc::new(StoredHistory::new(store.clone()));
     let plugins = config.plugins.clone();
-    let strategies =
-        Arc::new(Strategies::start(wasm, history, store.clone(), &plugins, parameters_of(config.clone()))?);
+    let parts = strategies::Parts {
+        runtime: wasm,
+        history,
+        store: store.clone(),
+        telemetry: telemetry.clone(),
+        folder: data.folder("plugins")?,
+        parameters: parameters_of(config.clone()),
+        workers: config.workers,
+        is_fresh: config.is_fresh,
+    };
+    let strategies = Arc::new(Strategies::start(parts, &plugins)?);
 
     let fleet = Fleet::new();
     add_providers(&fleet, &config, &sources).await;
-    let engine = engine::start_if_wanted(&config, &data, &settings.load(), &fleet, &sources)?.map(Arc::new);
+    let engine = engine::choose(&config, &data, &fleet, &sources)?;
+
+    // What an earlier run had found, before the engine starts with it.
+    let mut machine = ResourceSampler::new();
+    let hardware = machine.hardware();
+    let machine = tuned::in_words(&machine.processor(), &hardware);
+    let tuned = Arc::new(TunedSettings::open(store.clone()));
+    let begun = begin(&tuned, &config, &machine, &hardware, &fleet, engine.as_ref());
+    settings.store(Arc::new(begun.settings));
+    let engine =
+        engine.map(|chosen| chosen.start(&settings.load(), &config.settings, &fleet)).transpose()?.map(Arc::new);
     if fleet.providers().is_empty() {
         warn!(
             "no provider answers on its default port and no engine is set up; run `perfhost setup` to fetch an engine and a small \
@@ -75,7 +97,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     }
 
     let admission = Admission::new(&settings.load());
-    let hardware = Arc::new(Mutex::new(ResourceSampler::new().hardware()));
+    let hardware = Arc::new(Mutex::new(hardware));
     let resources = Arc::new(Mutex::new(None));
     let cache = Cache::new(settings.load().cache_capacity_bytes);
     let observer = Observer {
@@ -91,6 +113,9 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         fleet: fleet.clone(),
         store: store.clone(),
         engine: engine.clone(),
+        tuned,
+        found: begun.tuned,
+        machine,
         config: config.clone(),
     })?);
     let in_force = Arc::new(Mutex::new(config.clone()));
@@ -149,10 +174,12 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         seconds: 0,
     };
     tuner.tick();
+    let watcher = Watcher::new(strategies.clone(), in_force.clone());
     let reloader = Reloader::new(sources, in_force, tuner.clone(), strategies.clone(), fleet.clone());
     let seconds = tokio::spawn(every_second(sampler, tuner.clone(), shutdown.clone()));
     let decisions = tokio::spawn(decide(tuner, shutdown.clone()));
     let reloads = tokio::spawn(reloader.run(shutdown.clone()));
+    let watch = tokio::spawn(watcher.run(shutdown.clone()));
 
     let identity = strategies.in_service().load().strategy.identity().clone();
     info!(%listen, strategy = identity.name, version = identity.version, started_in_ms = started.elapsed().as_millis() as u64, "serving");
@@ -160,12 +187,12 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let gateway = tokio::task::spawn_blocking(move || perfhost_gateway::run(listener, services, workers, shutdown));
     let served = gateway.await.context("the gateway panicked")?;
 
-    for task in [seconds, decisions, reloads].into_iter().chain(pushes) {
+    for task in [seconds, decisions, reloads, watch].into_iter().chain(pushes) {
         // They stop with the same signal; a panic in one was logged by its thread and must not hide the rest.
         let _ended = task.await;
     }
     health_watch.abort();
-    strategies.keep_state();
+    strategies.end();
     if let Some(engine) = engine {
         engine.stop().await;
     }
@@ -180,6 +207,24 @@ pub fn parameters_of(config: Arc<Config>) -> Arc<Parameters> {
         let first = config.plugins.first().map(|plugin| crate::built_in::stem(plugin)).unwrap_or_default();
         config.parameters_for(name, first == name)
     })
+}
+
+/// The settings to begin with, on this machine, with these providers and the engine that is about to start.
+fn begin(
+    tuned: &TunedSettings,
+    config: &Config,
+    machine: &str,
+    hardware: &Hardware,
+    fleet: &Fleet,
+    engine: Option<&Chosen>,
+) -> StartValues {
+    let mut surroundings = Surroundings::of_fleet(machine, fleet, None);
+    let mut places = Place::of(fleet);
+    if let Some(engine) = engine {
+        surroundings.providers.insert(engine.provider().to_owned(), engine.serves());
+        places.push(Place { provider: engine.provider().to_owned(), is_managed: true });
+    }
+    tuned.start_values(config, &surroundings, &offered(config, hardware.logical_cores, &places))
 }
 
 async fn add_providers(fleet: &Arc<Fleet>, config: &Config, sources: &Sources) {

@@ -1,5 +1,6 @@
 //! `perfhost plugin …`: the strategies of a running host, and what a plugin file is. One file a command.
 
+mod history;
 mod inspect;
 mod list;
 mod swap;
@@ -13,7 +14,9 @@ pub fn run(command: &PluginCommand) -> Result<()> {
     match command {
         PluginCommand::List(flags) => list::list(flags),
         PluginCommand::Inspect { plugin, output } => inspect::inspect(plugin, *output),
+        PluginCommand::Load { plugin, client } => swap::load(plugin, client),
         PluginCommand::Swap { plugin, client } => swap::swap(plugin, client),
-        PluginCommand::Rollback(flags) => swap::rollback(flags),
+        PluginCommand::Rollback { to, client } => swap::rollback(*to, client),
+        PluginCommand::History { limit, client } => history::history(*limit, client),
     }
 }

@@ -1,6 +1,6 @@
 //! Configuration as the host runs with it: every value checked, every default filled in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub struct Config {
     pub library_dir: PathBuf,
     /// Strategies; the first that tunes is in service.
     pub plugins: Vec<String>,
+    /// Reload plugins whose files change.
+    pub watch: bool,
     /// Threads that serve requests.
     pub workers: usize,
     /// Look for providers.
@@ -51,6 +53,10 @@ pub struct Config {
     pub parameters: BTreeMap<String, Vec<(String, String)>>,
     /// Start values.
     pub settings: Settings,
+    /// Of these, the ones that `--set` gave.
+    pub from_flags: BTreeSet<(KnobId, Scope)>,
+    /// Begin without the tuned settings and the learned state of earlier runs.
+    pub is_fresh: bool,
     /// Narrower bounds; `None` for a knob that strategies may not turn.
     pub limits: BTreeMap<KnobId, Option<Bounds>>,
     /// Time between two observations.
@@ -135,6 +141,7 @@ impl Config {
             let (name, value) = split_pair("--param", pair)?;
             parameters.entry(String::new()).or_default().push((name, value));
         }
+        let (settings, from_flags) = settings(&raw.knobs, &sources.set)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             file: sources.file.clone().or_else(|| super::load::default_file(sources).filter(|path| path.is_file())),
@@ -142,12 +149,15 @@ impl Config {
             data_dir: folder("data_dir", raw.data_dir, sources, "XDG_DATA_HOME", ".local/share")?,
             library_dir: folder("library_dir", raw.library_dir, sources, "XDG_CACHE_HOME", ".cache")?,
             plugins: raw.plugins.filter(|list| !list.is_empty()).unwrap_or_else(|| vec![built_in::DEFAULT.to_owned()]),
+            watch: raw.watch.unwrap_or(false),
             workers: raw.workers.filter(|workers| *workers > 0).unwrap_or(cores),
             discovery: raw.discovery.unwrap_or(true),
             upstreams: upstreams(raw.upstream, sources)?,
             engine: engine(raw.engine)?,
             parameters,
-            settings: settings(&raw.knobs, &sources.set)?,
+            settings,
+            from_flags,
+            is_fresh: raw.tuning.fresh.unwrap_or(false),
             limits: limits(&raw.limits)?,
             interval,
             guard: raw.tuning.guard.unwrap_or_default(),
@@ -278,7 +288,11 @@ fn known_knob(place: &str, name: &str) -> Result<KnobId, ConfigError> {
     })
 }
 
-fn settings(written: &BTreeMap<String, RawKnob>, set: &[String]) -> Result<Settings, ConfigError> {
+/// Start values, and which of them flags gave.
+fn settings(
+    written: &BTreeMap<String, RawKnob>,
+    set: &[String],
+) -> Result<(Settings, BTreeSet<(KnobId, Scope)>), ConfigError> {
     let mut settings = Settings::default();
     let mut turn = |place: String, name: &str, scope: Scope, text: &str| {
         let id = known_knob(&place, name)?;
@@ -287,11 +301,13 @@ fn settings(written: &BTreeMap<String, RawKnob>, set: &[String]) -> Result<Setti
         }
         let value = parse_value(&id.knob().bounds, text).map_err(|message| ConfigError::value(place, message))?;
         settings = settings.with(id, &scope, value);
-        Ok(())
+        Ok((id, scope))
     };
     for (key, knob) in written {
         match knob {
-            RawKnob::Value(value) => turn(format!("knobs.{key}"), key, Scope::global(), &value.to_string())?,
+            RawKnob::Value(value) => {
+                turn(format!("knobs.{key}"), key, Scope::global(), &value.to_string())?;
+            }
             RawKnob::Provider(table) => {
                 for (name, value) in table {
                     turn(format!("knobs.{key}.{name}"), name, Scope::provider(key), &value.to_string())?;
@@ -299,13 +315,14 @@ fn settings(written: &BTreeMap<String, RawKnob>, set: &[String]) -> Result<Setti
             }
         }
     }
+    let mut from_flags = BTreeSet::new();
     for pair in set {
         let (name, value) = split_pair("--set", pair)?;
         let (name, scope) =
             name.split_once('@').map_or((name.as_str(), Scope::global()), |(n, s)| (n, Scope::provider(s)));
-        turn(format!("--set {name}"), name, scope, &value)?;
+        from_flags.insert(turn(format!("--set {name}"), name, scope, &value)?);
     }
-    Ok(settings)
+    Ok((settings, from_flags))
 }
 
 fn limits(written: &BTreeMap<String, RawLimit>) -> Result<BTreeMap<KnobId, Option<Bounds>>, ConfigError> {

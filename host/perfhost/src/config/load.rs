@@ -153,6 +153,7 @@ fn overlay(raw: &mut Raw, flags: Raw) {
     take(&mut raw.data_dir, flags.data_dir);
     take(&mut raw.library_dir, flags.library_dir);
     take(&mut raw.plugins, flags.plugins);
+    take(&mut raw.watch, flags.watch);
     take(&mut raw.workers, flags.workers);
     take(&mut raw.discovery, flags.discovery);
     take(&mut raw.engine.enabled, flags.engine.enabled);
@@ -160,6 +161,7 @@ fn overlay(raw: &mut Raw, flags: Raw) {
     take(&mut raw.engine.model, flags.engine.model);
     take(&mut raw.engine.program, flags.engine.program);
     take(&mut raw.tuning.interval_ms, flags.tuning.interval_ms);
+    take(&mut raw.tuning.fresh, flags.tuning.fresh);
     if !flags.upstream.is_empty() {
         raw.upstream = flags.upstream;
     }

@@ -19,6 +19,8 @@ pub struct Raw {
     pub library_dir: Option<PathBuf>,
     /// Strategies: paths or built-in names. The first that tunes is in service.
     pub plugins: Option<Vec<String>>,
+    /// Reload a plugin that came from a file when the file changes.
+    pub watch: Option<bool>,
     /// Threads that serve requests; 0 for one a core.
     pub workers: Option<usize>,
     /// Look for providers on their default ports and by their key variables.
@@ -103,6 +105,8 @@ pub struct RawTuning {
     pub interval_ms: Option<u64>,
     /// When changes are applied, measured and taken back.
     pub guard: Option<GuardPolicy>,
+    /// Begin without the tuned settings and the learned state of earlier runs.
+    pub fresh: Option<bool>,
 }
 
 /// Where metrics are pushed.

@@ -1,5 +1,6 @@
 //! What the API asks of this process: answers about strategies, knobs and the state of the host, as JSON.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use perfhost_cache::Cache;
 use perfhost_gateway::{Admission, Control, ControlError, StrategySource};
+use perfhost_strategy::generation::{Arrival, GenerationRecord};
 use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Strategy};
 use perfhost_telemetry::ResourceSnapshot;
 use perfhost_upstream::Fleet;
@@ -45,11 +47,13 @@ pub struct HostControl {
 
 impl Control for HostControl {
     fn strategies(&self) -> Value {
-        let generation = self.strategies.in_service().load();
         let built_in: Vec<&str> = built_in::BUILT_IN.iter().map(|(name, _)| *name).collect();
         json!({
-            "in_service": in_service(&generation),
+            "in_service": self.in_service(),
             "at_hand": self.strategies.at_hand().iter().map(|strategy| describe(strategy.as_ref())).collect::<Vec<_>>(),
+            "kept": self.strategies.kept(),
+            "last_refused": self.strategies.last_refused(),
+            "watched": self.watched(),
             "retired": self.strategies.retired().map(|retired| json!({
                 "strategy": describe(retired.strategy.as_ref()),
                 "cause": retired.cause,
@@ -60,13 +64,25 @@ impl Control for HostControl {
     }
 
     fn load(&self, source: StrategySource) -> Result<Value, ControlError> {
-        self.strategies.swap(&source).map_err(refusal)?;
-        Ok(json!({ "in_service": in_service(&self.strategies.in_service().load()) }))
+        self.strategies.swap(&source, Arrival::Swap).map_err(refusal)?;
+        Ok(self.now_in_service())
     }
 
-    fn rollback(&self) -> Result<Value, ControlError> {
-        self.strategies.rollback().map_err(refusal)?;
-        Ok(json!({ "in_service": in_service(&self.strategies.in_service().load()) }))
+    fn keep(&self, source: StrategySource) -> Result<Value, ControlError> {
+        let kept = self.strategies.keep(&source).map_err(refusal)?;
+        Ok(json!({ "at_hand": describe(kept.as_ref()) }))
+    }
+
+    fn rollback(&self, to: Option<u64>) -> Result<Value, ControlError> {
+        self.strategies.rollback(to).map_err(refusal)?;
+        Ok(self.now_in_service())
+    }
+
+    fn generations(&self, limit: usize, before: Option<u64>) -> Result<Value, ControlError> {
+        let generations = self.strategies.generations(limit, before).map_err(refusal)?;
+        // Where the next page begins, if there may be one.
+        let next = generations.last().filter(|_| generations.len() == limit).map(|last| last.number);
+        Ok(json!({ "generations": generations, "next_before": next }))
     }
 
     fn knobs(&self) -> Value {
@@ -92,7 +108,6 @@ impl Control for HostControl {
     }
 
     fn status(&self) -> Value {
-        let generation = self.strategies.in_service().load();
         let providers: Vec<Value> = self
             .fleet
             .providers()
@@ -118,7 +133,7 @@ impl Control for HostControl {
             "listen": self.listen.to_string(),
             "uptime_s": self.started.elapsed().as_secs(),
             "status": if is_any_up { "up" } else { "no provider" },
-            "strategy": in_service(&generation),
+            "strategy": self.in_service(),
             "admission": {
                 "in_flight": self.admission.in_flight(), "queued": self.admission.queued(),
                 "limit": self.settings.load().value(KnobId::ConcurrencyLimit, &Scope::global()),
@@ -136,11 +151,31 @@ impl Control for HostControl {
     }
 }
 
-/// The strategy in service with what planning costs.
-fn in_service(generation: &Generation) -> Value {
+impl HostControl {
+    fn now_in_service(&self) -> Value {
+        json!({ "in_service": self.in_service() })
+    }
+
+    fn in_service(&self) -> Value {
+        in_service(&self.strategies.in_service().load(), &self.strategies.serving())
+    }
+
+    /// Files whose changes are followed.
+    fn watched(&self) -> Vec<String> {
+        let files = if self.config.lock().watch { self.strategies.files() } else { BTreeSet::new() };
+        files.iter().map(|file| file.display().to_string()).collect()
+    }
+}
+
+/// The strategy in service with what planning costs, and why it serves.
+fn in_service(generation: &Generation, record: &GenerationRecord) -> Value {
     let mut value = describe(generation.strategy.as_ref());
     let counts = generation.planning.read();
     value["generation"] = json!(generation.number);
+    if record.number == generation.number {
+        value["why"] = json!(record.why);
+        value["since_ms"] = json!(record.from_ms);
+    }
     value["planning"] = json!({
         "is_demoted": counts.is_demoted, "calls": counts.calls, "failures": counts.failures, "overruns": counts.overruns,
         "mean_us": if counts.calls == 0 { 0.0 } else { counts.nanoseconds as f64 / counts.calls as f64 / 1_000.0 },
@@ -158,13 +193,15 @@ fn describe(strategy: &dyn Strategy) -> Value {
 }
 
 fn refusal(error: SwapError) -> ControlError {
-    let message = error.to_string();
+    let (code, message) = (error.code().to_owned(), error.to_string());
     match error {
-        SwapError::Unknown(_) => ControlError::NotFound { message },
-        SwapError::NothingBefore => ControlError::Conflict { code: "nothing_before".to_owned(), message },
-        SwapError::Read { .. } => ControlError::Failed { message },
-        SwapError::Load(load) => ControlError::Invalid { code: load.failure.code().to_owned(), message },
-        SwapError::Configure { .. } => ControlError::Invalid { code: "refused_configuration".to_owned(), message },
-        SwapError::OnlyAdvises(_) => ControlError::Invalid { code: "only_advises".to_owned(), message },
+        SwapError::Unknown(_) | SwapError::NoSuchGeneration(_) => ControlError::NotFound { message },
+        SwapError::NothingBefore | SwapError::InServiceAlready(_) | SwapError::NotKept { .. } => {
+            ControlError::Conflict { code, message }
+        }
+        SwapError::Read { .. } | SwapError::Store(_) => ControlError::Failed { message },
+        SwapError::Ambiguous { .. } | SwapError::Load(_) | SwapError::Configure { .. } | SwapError::OnlyAdvises(_) => {
+            ControlError::Invalid { code, message }
+        }
     }
 }

@@ -4,10 +4,12 @@ pub mod control;
 pub mod engine;
 pub mod history;
 pub mod observer;
+pub mod offer;
 pub mod otlp;
 pub mod reload;
 pub mod sampler;
 pub mod strategies;
+pub mod tuned;
 pub mod tuner;
 
 use std::time::{SystemTime, UNIX_EPOCH};

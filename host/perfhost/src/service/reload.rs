@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use perfhost_gateway::{Shutdown, Stage};
+use perfhost_gateway::{Shutdown, Stage, StrategySource};
+use perfhost_strategy::generation::Arrival;
 use perfhost_upstream::Fleet;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -102,7 +103,7 @@ impl Reloader {
         }
         if next.plugins.first() != before.plugins.first()
             && let Some(plugin) = next.plugins.first()
-            && let Err(error) = self.strategies.swap(&perfhost_gateway::StrategySource::Named(plugin.clone()))
+            && let Err(error) = self.strategies.swap(&StrategySource::Named(plugin.clone()), Arrival::Configuration)
         {
             error!(%error, "the new configuration is refused; the one before stays in force");
             if let Err(error) = self.strategies.set_parameters(parameters_of(before)) {

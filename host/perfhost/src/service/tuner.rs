@@ -8,20 +8,23 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate, writable};
+use perfhost_strategy::generation::DecisionCounts;
 use perfhost_strategy::guard::Guard;
-use perfhost_strategy::knob::{Bounds, OfferedKnob};
-use perfhost_strategy::scope::ScopeKind;
+use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::strategy::{Identity, StrategyError};
 use perfhost_strategy::supervisor::{Action, Supervisor};
 use perfhost_strategy::{Generation, KnobId, Observation, Outcome, Proposal, Scope, Settings, Shared, Verdict};
 use perfhost_telemetry::Store;
 use perfhost_upstream::Fleet;
+use perfhost_upstream::engine::EnginePhase;
 use tracing::{debug, info, warn};
 
 use super::engine::{EngineResult, ManagedEngine};
 use super::now_ms;
 use super::observer::Observer;
+use super::offer::{self, Place};
 use super::strategies::Strategies;
+use super::tuned::{Author, Authors, Surroundings, TunedSettings};
 use crate::config::Config;
 
 /// Plan failures that count as one failure of the strategy.
@@ -36,6 +39,8 @@ pub struct Tuner {
     fleet: Arc<Fleet>,
     store: Store,
     engine: Option<Arc<ManagedEngine>>,
+    tuned: Arc<TunedSettings>,
+    machine: String,
     state: Mutex<State>,
 }
 
@@ -54,6 +59,10 @@ struct State {
     last_observation: Option<Instant>,
     /// Decisions that wait for the engine to take their change.
     awaiting_engine: Vec<u64>,
+    /// Who turned what; bounded by the knobs and their scopes.
+    authors: Authors,
+    /// Reload knobs that an earlier run had tuned and that the engine has not started with yet.
+    unproven: Vec<(KnobId, Scope)>,
 }
 
 /// What the tuner works with.
@@ -70,6 +79,12 @@ pub struct Parts {
     pub store: Store,
     /// Takes reload knobs.
     pub engine: Option<Arc<ManagedEngine>>,
+    /// Keeps what was tuned.
+    pub tuned: Arc<TunedSettings>,
+    /// The present settings that an earlier run had tuned.
+    pub found: Authors,
+    /// The machine, in words.
+    pub machine: String,
     /// Intervals, limits, guard policy.
     pub config: Arc<Config>,
 }
@@ -91,6 +106,8 @@ impl Tuner {
             supervised: generation.load().strategy.identity().digest.clone(),
             last_observation: None,
             awaiting_engine: Vec::new(),
+            unproven: parts.found.keys().filter(|(id, _)| id.knob().reload).cloned().collect(),
+            authors: parts.found,
         };
         Ok(Self {
             observer: parts.observer,
@@ -100,6 +117,8 @@ impl Tuner {
             fleet: parts.fleet,
             store: parts.store,
             engine: parts.engine,
+            tuned: parts.tuned,
+            machine: parts.machine,
             state: Mutex::new(state),
         })
     }
@@ -166,7 +185,11 @@ impl Tuner {
             warn!(%error, "the retired strategy could not be put back in service");
         }
         self.take_engine_results(&mut state);
+        if self.engine.as_ref().is_some_and(|engine| engine.state().phase == EnginePhase::Ready) {
+            state.unproven.clear();
+        }
         generation.strategy.trim();
+        self.strategies.tick();
     }
 
     /// One cycle of the decision loop. Blocks for as long as the strategy's call takes.
@@ -194,6 +217,9 @@ impl Tuner {
             self.store.update_decision(update);
         }
         let mut outcomes = review.outcomes;
+        let is_taken_back = |outcome: &&Outcome| outcome.verdict == Verdict::RolledBack;
+        let rolled_back = outcomes.iter().filter(is_taken_back).count() as u64;
+        self.strategies.count(DecisionCounts { rolled_back, ..DecisionCounts::default() });
 
         let asked = Instant::now();
         let answer = strategy.propose(&seen);
@@ -220,12 +246,15 @@ impl Tuner {
                     self.write_down(&mut state, judgement.decisions);
                 }
                 self.learn(&strategy, &outcomes);
+                self.strategies.keep_state();
             }
             Err(error) => {
                 self.store.record_cycle(record);
                 self.strategy_failed(&mut state, &error.to_string());
             }
         }
+        let settled = state.guard.settled(&self.settings.load());
+        self.tuned.keep(&settled, &state.config, &self.surroundings(), &state.authors);
     }
 
     fn record(
@@ -251,15 +280,22 @@ impl Tuner {
     }
 
     fn write_down(&self, state: &mut State, decisions: Vec<Decision>) {
+        let mut decided = DecisionCounts::default();
         for decision in decisions {
-            let is_reload = KnobId::by_name(&decision.proposal.name).is_some_and(|id| id.knob().reload);
+            let id = KnobId::by_name(&decision.proposal.name);
             if let Some(applied) = &decision.applied {
                 info!(decision = decision.id, knob = decision.proposal.name, scope = %decision.proposal.scope,
                     from = %decision.before, to = %applied, reason = decision.proposal.reason, "knob turned");
-                if is_reload {
+                decided.applied += 1;
+                if id.is_some_and(|id| id.knob().reload) {
                     state.awaiting_engine.push(decision.id);
                 }
+                if let Some(id) = id {
+                    let author = Author { strategy: decision.strategy.clone(), decision: decision.id };
+                    state.authors.insert((id, decision.proposal.scope.clone()), author);
+                }
             } else {
+                decided.refused += 1;
                 debug!(
                     decision = decision.id,
                     knob = decision.proposal.name,
@@ -269,6 +305,7 @@ impl Tuner {
             }
             self.store.record_decision(decision);
         }
+        self.strategies.count(decided);
     }
 
     fn log_update(&self, update: &DecisionUpdate) {
@@ -285,8 +322,6 @@ impl Tuner {
         }
         if let Err(error) = strategy.learn(outcomes) {
             warn!(strategy = strategy.identity().name, %error, "the strategy failed to learn");
-        } else {
-            self.strategies.keep_state();
         }
     }
 
@@ -303,6 +338,7 @@ impl Tuner {
                 }
                 EngineResult::Failed { why } => {
                     warn!(why, "the engine could not take the change");
+                    self.give_up_unproven(state);
                     for decision in waiting {
                         state.guard.failed_to_apply(decision, &why);
                     }
@@ -340,37 +376,25 @@ impl Tuner {
         self.strategies.offer(offered);
     }
 
-    /// The knobs on offer: global ones, those of each provider, and reload knobs where perfhost runs the engine.
-    pub fn offered(&self, config: &Config) -> Vec<OfferedKnob> {
-        let memory = self.observer.hardware.lock().clone();
-        let providers = self.fleet.providers();
-        let mut offered = Vec::new();
-        for id in KnobId::ALL.iter().copied() {
-            let knob = id.knob();
-            let Some(mut bounds_here) = config.limits.get(&id).cloned().unwrap_or_else(|| Some(knob.bounds.clone()))
-            else {
-                continue;
-            };
-            if id == KnobId::EngineThreads
-                && let Bounds::IntegerRange(_, highest) = &mut bounds_here
-                && memory.logical_cores > 0
-            {
-                *highest = (*highest).min(i64::from(memory.logical_cores));
-            }
-            let scopes: Vec<Scope> = match knob.scope {
-                ScopeKind::Global => vec![Scope::global()],
-                _ => providers
-                    .iter()
-                    .filter(|provider| !knob.reload || provider.is_managed())
-                    .map(|provider| Scope::provider(provider.name()))
-                    .collect(),
-            };
-            offered.extend(scopes.into_iter().map(|at| OfferedKnob {
-                knob: knob.clone(),
-                at,
-                bounds_here: bounds_here.clone(),
-            }));
+    /// The engine did not start with what an earlier run had found: it runs with the configuration's values, and so do we.
+    fn give_up_unproven(&self, state: &mut State) {
+        let mut settings = (*self.settings.load()).clone();
+        for (id, scope) in std::mem::take(&mut state.unproven) {
+            let value = state.config.settings.value(id, &scope);
+            warn!(knob = id.name(), %scope, %value, "the engine did not start with what an earlier run had found; set back");
+            settings = settings.with(id, &scope, value);
+            state.authors.remove(&(id, scope));
         }
-        offered
+        self.apply(settings);
+    }
+
+    /// The knobs on offer under a configuration, on this machine and with this fleet.
+    pub fn offered(&self, config: &Config) -> Vec<OfferedKnob> {
+        let logical_cores = self.observer.hardware.lock().logical_cores;
+        offer::offered(config, logical_cores, &Place::of(&self.fleet))
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        Surroundings::of_fleet(&self.machine, &self.fleet, self.engine.as_deref())
     }
 }
