@@ -2,6 +2,7 @@
 
 mod inspect;
 mod list;
+mod new;
 mod swap;
 
 use anyhow::Result;
@@ -13,6 +14,7 @@ pub fn run(command: &PluginCommand) -> Result<()> {
     match command {
         PluginCommand::List(flags) => list::list(flags),
         PluginCommand::Inspect { plugin, output } => inspect::inspect(plugin, *output),
+        PluginCommand::New { lang, name, path, output } => new::new(*lang, name, path.as_deref(), *output),
         PluginCommand::Swap { plugin, client } => swap::swap(plugin, client),
         PluginCommand::Rollback(flags) => swap::rollback(flags),
     }
