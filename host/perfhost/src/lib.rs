@@ -6,6 +6,7 @@
 //! - [`host`]: the composition root, `run(listener, config, shutdown)`
 //! - [`service`]: what runs beside the request path: strategies, tuning, sampling, the engine
 //! - [`built_in`]: the strategies inside the binary
+//! - [`scaffold`]: new strategy projects from templates
 //! - [`data_dir`]: the locked folder of history and state
 
 pub mod built_in;
@@ -14,4 +15,5 @@ pub mod command;
 pub mod config;
 pub mod data_dir;
 pub mod host;
+pub mod scaffold;
 pub mod service;

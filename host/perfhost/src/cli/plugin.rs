@@ -1,8 +1,11 @@
 //! `perfhost plugin …` as typed.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
 use super::{ClientFlags, Output};
+use crate::scaffold::{Language, StrategyName};
 
 /// Commands about strategies.
 #[derive(Debug, Subcommand)]
@@ -24,6 +27,20 @@ pub enum PluginCommand {
         /// Where and how
         #[command(flatten)]
         client: ClientFlags,
+    },
+    /// Make a small project that builds into a strategy, with a test
+    New {
+        /// Language of the project
+        #[arg(long, value_enum)]
+        lang: Language,
+        /// Name of the strategy: small letters, digits and hyphens
+        name: StrategyName,
+        /// Folder of the project, new or empty [default: the name, here]
+        #[arg(long, value_name = "FOLDER")]
+        path: Option<PathBuf>,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
     },
     /// Put another strategy in service on a running host
     Swap {

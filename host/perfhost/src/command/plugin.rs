@@ -3,6 +3,7 @@
 mod history;
 mod inspect;
 mod list;
+mod new;
 mod swap;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ pub fn run(command: &PluginCommand) -> Result<()> {
         PluginCommand::List(flags) => list::list(flags),
         PluginCommand::Inspect { plugin, output } => inspect::inspect(plugin, *output),
         PluginCommand::Load { plugin, client } => swap::load(plugin, client),
+        PluginCommand::New { lang, name, path, output } => new::new(*lang, name, path.as_deref(), *output),
         PluginCommand::Swap { plugin, client } => swap::swap(plugin, client),
         PluginCommand::Rollback { to, client } => swap::rollback(*to, client),
         PluginCommand::History { limit, client } => history::history(*limit, client),
