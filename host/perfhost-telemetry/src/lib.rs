@@ -32,5 +32,7 @@ pub use record::{CacheStatus, RequestOutcome, RequestRecord};
 pub use resources::{ResourceSampler, ResourceSnapshot};
 pub use series::{SeriesId, SeriesNames};
 pub use shard::Recorder;
-pub use store::{DecisionQuery, HistoryPoint, HistoryQuery, NextIds, Store, StoreError};
+pub use store::{
+    CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, NextIds, ReadOnlyStore, Store, StoreError,
+};
 pub use telemetry::Telemetry;

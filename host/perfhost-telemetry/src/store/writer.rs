@@ -9,7 +9,7 @@ use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
 use rusqlite::{Connection, params};
 
 use super::live::SeriesNumbers;
-use super::{ReadError, ReadResult, StoreError, decisions, live, open, rollup};
+use super::{ReadError, ReadResult, StoreError, cycles, decisions, live, open, rollup};
 use crate::window::Growth;
 
 /// Largest value that is kept under one key.
@@ -183,7 +183,7 @@ impl Command {
 fn apply(connection: &Connection, numbers: &mut SeriesNumbers, command: &Command) -> ReadResult<()> {
     match command {
         Command::Grow { rows, .. } => Ok(live::grow(connection, numbers, rows)?),
-        Command::Cycle(cycle) => decisions::write_cycle(connection, cycle),
+        Command::Cycle(cycle) => cycles::write(connection, cycle, cycles::MOST_CYCLE_BYTES),
         Command::Decide(decision) => decisions::write(connection, decision),
         Command::Update(update) => decisions::update(connection, update),
         Command::PutState { key, bytes } => put_state(connection, key, bytes),

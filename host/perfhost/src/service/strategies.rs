@@ -15,6 +15,7 @@ use perfhost_wasm::{History, LoadError, PluginSource, Runtime};
 use thiserror::Error;
 use tracing::{info, warn};
 
+use super::journal::{AskedHistory, Journal};
 use crate::built_in;
 
 /// Swaps that can be taken back.
@@ -111,11 +112,11 @@ impl Strategies {
     ) -> Result<Self, SwapError> {
         let mut loaded: Vec<Arc<dyn Strategy>> = Vec::new();
         for name in plugins {
-            loaded.push(runtime.load(&read(name)?, history.clone())?);
+            loaded.push(load(&runtime, &read(name)?, &history)?);
         }
         let first = match loaded.iter().position(|strategy| strategy.identity().world != World::Advisor) {
             Some(at) => loaded.remove(at),
-            None => runtime.load(&read(built_in::DEFAULT)?, history.clone())?,
+            None => load(&runtime, &read(built_in::DEFAULT)?, &history)?,
         };
         let desk = Desk {
             knobs: Vec::new(),
@@ -190,7 +191,7 @@ impl Strategies {
                 PluginSource { name: format!("upload {name}"), bytes: bytes.clone() }
             }
         };
-        let strategy = self.runtime.load(&source, self.history.clone())?;
+        let strategy = load(&self.runtime, &source, &self.history)?;
         let mut desk = self.desk.lock();
         desk.retired = None;
         self.put_in_service(strategy.clone(), &mut desk, true)?;
@@ -202,6 +203,7 @@ impl Strategies {
         let mut desk = self.desk.lock();
         let before = desk.previous.last().cloned().ok_or(SwapError::NothingBefore)?;
         desk.retired = None;
+        renew(&before);
         self.put_in_service(before.clone(), &mut desk, false)?;
         desk.previous.pop();
         Ok(before)
@@ -217,7 +219,7 @@ impl Strategies {
             } else {
                 built_in::DEFAULT
             };
-        let strategy = self.runtime.load(&read(fallback)?, self.history.clone())?;
+        let strategy = load(&self.runtime, &read(fallback)?, &self.history)?;
         self.put_in_service(strategy, &mut desk, false)?;
         warn!(
             strategy = failing.identity().name,
@@ -236,6 +238,7 @@ impl Strategies {
         let mut desk = self.desk.lock();
         if let Some(retired) = desk.retired.take() {
             info!(strategy = retired.strategy.identity().name, "the strategy gets another chance");
+            renew(&retired.strategy);
             self.put_in_service(retired.strategy, &mut desk, false)?;
         }
         Ok(())
@@ -298,6 +301,23 @@ impl Strategies {
             next.fleet(&desk.fleet).map_err(|error| refused(identity, error))?;
         }
         Ok(())
+    }
+}
+
+/// Loads a strategy, with a journal for the decision log.
+fn load(
+    runtime: &Arc<Runtime>,
+    source: &PluginSource,
+    history: &Arc<dyn History>,
+) -> Result<Arc<dyn Strategy>, LoadError> {
+    let asked = AskedHistory::new(history.clone());
+    Ok(Arc::new(Journal::new(runtime.load(source, asked.clone())?, asked)))
+}
+
+/// A strategy that comes back starts from what it saved, as at any other start: its journal begins again there.
+fn renew(strategy: &Arc<dyn Strategy>) {
+    if let Err(error) = strategy.renew() {
+        warn!(strategy = strategy.identity().name, %error, "its instance could not be made anew; it goes on with the old one");
     }
 }
 
