@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use perfhost_strategy::plan::PlanRequest;
 use perfhost_strategy::{Candidate, Plan};
-use perfhost_upstream::{FleetView, ProviderKind, TargetRef};
+use perfhost_upstream::{ProviderKind, TargetRef};
 
 use crate::protocol::openai::Asked;
 use crate::worker::View;
@@ -28,11 +28,11 @@ pub(crate) struct Watch {
     candidates: RefCell<Vec<Candidate>>,
 }
 
-/// What a plan is asked with: the request as numbers.
-pub(crate) fn plan_request(asked: &Asked, fleet: &FleetView, was_seen_before: bool) -> PlanRequest {
+/// What a plan is asked with: the request as numbers. `model` is its index in the fleet.
+pub(crate) fn plan_request(asked: &Asked, model: u32, was_seen_before: bool) -> PlanRequest {
     PlanRequest {
         operation: asked.operation,
-        model: fleet.model_index(&asked.model).unwrap_or(FleetView::UNLISTED_MODEL),
+        model,
         is_streaming: asked.is_streaming,
         is_deterministic: asked.is_deterministic,
         prompt_bytes: asked.prompt_bytes,
