@@ -203,7 +203,10 @@ mod tests {
         };
         let calls = vec![
             Call::Loaded,
-            Call::Configured { parameters: vec![("a".to_owned(), "b".to_owned())], knobs: vec![KnobOffer::of(&offered)] },
+            Call::Configured {
+                parameters: vec![("a".to_owned(), "b".to_owned())],
+                knobs: vec![KnobOffer::of(&offered)],
+            },
             Call::Restored { state: vec![0, 15, 16, 255] },
             Call::Fleet(FleetNames { targets: Vec::new(), models: vec!["m".to_owned()] }),
             Call::Learned(vec![outcome]),

@@ -143,9 +143,10 @@ impl Store {
         self.read("cycles", |connection| cycles::span(connection, query))
     }
 
-    /// Cycles from one number to another in order, with their decisions; at most [`MOST_CYCLES_AT_ONCE`].
-    pub fn cycles(&self, from_id: u64, to_id: u64) -> Result<Vec<LoggedCycle>, StoreError> {
-        self.read("cycles", |connection| cycles::logged(connection, from_id, to_id))
+    /// The first `limit` cycles from one number to another, in order, with their decisions; at most
+    /// [`MOST_CYCLES_AT_ONCE`].
+    pub fn cycles(&self, from_id: u64, to_id: u64, limit: u64) -> Result<Vec<LoggedCycle>, StoreError> {
+        self.read("cycles", |connection| cycles::logged(connection, from_id, to_id, limit))
     }
 
     /// The numbers that the next cycle and the next decision should have; flushes first.

@@ -318,10 +318,10 @@ fn cycles_are_bounded_and_come_with_their_decisions() {
     assert_eq!(store.cycle(last).unwrap(), Some(cycle(last)));
     let span = store.cycle_span(&CycleQuery { last: Some(10), ..CycleQuery::default() }).unwrap().unwrap();
     assert_eq!((span.start, span.first, span.last), (625, last - 9, last));
-    let logged = store.cycles(span.first, span.last).unwrap();
+    let logged = store.cycles(span.first, span.last, 99).unwrap();
     let decisions: Vec<usize> = logged.iter().map(|logged| logged.decisions.len()).collect();
     assert_eq!(decisions, [0, 0, 0, 0, 2, 0, 0, 0, 0, 0]);
-    assert_eq!(store.cycles(1, last).unwrap().len() as u64, MOST_CYCLES_AT_ONCE);
+    assert_eq!(store.cycles(1, last, u64::MAX).unwrap().len() as u64, MOST_CYCLES_AT_ONCE);
     drop(store);
     let ids = Store::open(dir.path()).unwrap().next_ids().unwrap();
     assert_eq!((ids.cycle, ids.decision), (last + 1, last - 3));
@@ -353,13 +353,13 @@ fn a_store_is_read_beside_the_host_that_writes_it_and_after() {
     assert_eq!(files(dir.path()), before, "reading changes no file");
     store.record_cycle(cycle(2));
     store.flush();
-    assert_eq!(reader.cycles(1, 9).unwrap().iter().map(|logged| logged.record.id).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(reader.cycles(1, 9, 9).unwrap().iter().map(|logged| logged.record.id).collect::<Vec<_>>(), [1, 2]);
     drop(store);
-    assert_eq!(reader.cycles(1, 9).unwrap().len(), 2);
+    assert_eq!(reader.cycles(1, 9, 9).unwrap().len(), 2);
     drop(reader);
 
     let reader = ReadOnlyStore::open(dir.path()).unwrap();
-    assert_eq!(reader.cycles(1, 9).unwrap().len(), 2);
+    assert_eq!(reader.cycles(1, 9, 9).unwrap().len(), 2);
     drop(reader);
     let store = Store::open(dir.path()).unwrap();
     assert_eq!((store.next_ids().unwrap().cycle, store.failed_writes()), (3, 0));

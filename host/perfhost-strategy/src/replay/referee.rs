@@ -65,7 +65,12 @@ impl Referee {
         });
         Opinion {
             verdicts_again: (given.count() as u64, logged.decisions.len() as u64),
-            recorded: record.proposals.iter().enumerate().map(|(at, proposal)| recorded(proposal, of_log(at))).collect(),
+            recorded: record
+                .proposals
+                .iter()
+                .enumerate()
+                .map(|(at, proposal)| recorded(proposal, of_log(at)))
+                .collect(),
             replayed: opinion.decisions.into_iter().map(judged).collect(),
         }
     }

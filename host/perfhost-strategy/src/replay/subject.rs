@@ -63,7 +63,8 @@ impl Subject {
         self.before = Some((record.id, record.digest.clone()));
         self.is_own = self.parameters.is_none() && record.digest == self.digest;
         self.is_from_start &= !is_gap && record.told.lost == 0;
-        let strategy = if self.is_own { self.tell_all(record, is_other, load)? } else { self.tell_other(record, load)? };
+        let strategy =
+            if self.is_own { self.tell_all(record, is_other, load)? } else { self.tell_other(record, load)? };
         let saved = (self.is_own && record.failure.is_some()).then(|| strategy.save());
         let answer = strategy.propose(&record.observation);
         if let (Some(Ok(saved)), Ok(_)) = (saved, &answer) {
@@ -164,7 +165,8 @@ impl Subject {
         let told: Vec<Outcome> = recorded.iter().filter(has_proposed).cloned().collect();
         // Refusals, rollbacks and measurements are the last word on a change.
         for outcome in &told {
-            let is_last = outcome.measured.is_some() || matches!(outcome.verdict, Verdict::Refused | Verdict::RolledBack);
+            let is_last =
+                outcome.measured.is_some() || matches!(outcome.verdict, Verdict::Refused | Verdict::RolledBack);
             if is_last && let Some(at) = self.shared.iter().position(|proposal| is_of(proposal, outcome)) {
                 self.shared.remove(at);
             }
@@ -186,10 +188,7 @@ impl Subject {
         Ok(())
     }
 
-    fn present<E>(
-        &mut self,
-        load: &mut dyn FnMut() -> Result<Arc<dyn Strategy>, E>,
-    ) -> Result<Arc<dyn Strategy>, E> {
+    fn present<E>(&mut self, load: &mut dyn FnMut() -> Result<Arc<dyn Strategy>, E>) -> Result<Arc<dyn Strategy>, E> {
         if let Some(strategy) = &self.strategy {
             return Ok(strategy.clone());
         }

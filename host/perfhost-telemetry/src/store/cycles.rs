@@ -78,11 +78,12 @@ pub(super) fn read(connection: &Connection, id: u64) -> ReadResult<Option<CycleR
     found.transpose()
 }
 
-/// Cycles from `from_id` to `to_id` in order, as many as one question gives, with their decisions.
-pub(super) fn logged(connection: &Connection, from_id: u64, to_id: u64) -> ReadResult<Vec<LoggedCycle>> {
+/// The first `limit` cycles from `from_id` to `to_id`, in order, with their decisions.
+pub(super) fn logged(connection: &Connection, from_id: u64, to_id: u64, limit: u64) -> ReadResult<Vec<LoggedCycle>> {
     let mut select =
         connection.prepare_cached("SELECT record FROM cycles WHERE id >= ?1 AND id <= ?2 ORDER BY id LIMIT ?3")?;
-    let rows = select.query_map([signed(from_id), signed(to_id), signed(MOST_CYCLES_AT_ONCE)], |row| Ok(record(row)))?;
+    let rows = select
+        .query_map([signed(from_id), signed(to_id), signed(limit.min(MOST_CYCLES_AT_ONCE))], |row| Ok(record(row)))?;
     let records: Vec<CycleRecord> = rows.map(|record| record?).collect::<ReadResult<_>>()?;
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(Vec::new()) };
     let mut decisions = decisions::of_cycles(connection, (first.id, last.id))?;
@@ -180,8 +181,8 @@ mod tests {
         let middle = CycleQuery { from_ms: Some(12_000), to_ms: Some(19_500), last: None };
         assert_eq!(span(middle), Some(CycleSpan { start: 10, first: 12, last: 19 }));
         assert_eq!(span(CycleQuery { from_ms: Some(99_000), ..all }), None);
-        assert_eq!(logged(&connection, 12, 19).unwrap().len(), 8);
-        assert_eq!(logged(&connection, 31, 99).unwrap(), []);
+        assert_eq!(logged(&connection, 12, 19, 99).unwrap().len(), 8);
+        assert_eq!(logged(&connection, 31, 99, 99).unwrap(), []);
     }
 
     #[test]

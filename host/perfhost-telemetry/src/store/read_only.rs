@@ -42,10 +42,10 @@ impl ReadOnlyStore {
         self.read("cycles", |connection| cycles::span(connection, query))
     }
 
-    /// Cycles from one number to another in order, with their decisions; at most
+    /// The first `limit` cycles from one number to another, in order, with their decisions; at most
     /// [`MOST_CYCLES_AT_ONCE`](super::MOST_CYCLES_AT_ONCE).
-    pub fn cycles(&self, from_id: u64, to_id: u64) -> Result<Vec<LoggedCycle>, StoreError> {
-        self.read("cycles", |connection| cycles::logged(connection, from_id, to_id))
+    pub fn cycles(&self, from_id: u64, to_id: u64, limit: u64) -> Result<Vec<LoggedCycle>, StoreError> {
+        self.read("cycles", |connection| cycles::logged(connection, from_id, to_id, limit))
     }
 
     /// As [`Store::history`](super::Store::history).

@@ -213,3 +213,59 @@ impl History for ToldHistory {
         told.remove(at).points.into_iter().map(point).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perfhost_wasm::{NoHistory, Runtime, RuntimeConfig};
+
+    use crate::service::strategies::read;
+
+    fn journal() -> Journal {
+        let runtime = Runtime::new(RuntimeConfig::default()).expect("a sandbox");
+        let asked = AskedHistory::new(Arc::new(OnePoint));
+        let inner = runtime.load(&read("aggressive").expect("built in"), asked.clone()).expect("it loads");
+        Journal::new(inner, asked)
+    }
+
+    struct OnePoint;
+
+    impl History for OnePoint {
+        fn query(&self, _: &str, _: &str, from_ms: u64, _: u64, _: u32) -> Vec<HistoryPoint> {
+            vec![HistoryPoint { at_ms: from_ms, count: 1, mean: 2.0, p95: 3.0 }]
+        }
+    }
+
+    #[test]
+    fn calls_are_noted_in_order_and_a_proposal_closes_the_page() {
+        let journal = journal();
+        let learned = Call::Learned(Vec::new());
+        journal.configure(&[], &[]).expect("no parameters");
+        journal.propose(&Observation::default()).expect("an answer");
+        let configured = Call::Configured { parameters: Vec::new(), knobs: Vec::new() };
+        assert_eq!(journal.told().calls, [Call::Loaded, configured.clone()]);
+        journal.learn(&[]).expect("nothing to learn");
+        assert_eq!(journal.told().calls.len(), 2, "what came after the proposal belongs to the next");
+        journal.propose(&Observation::default()).expect("an answer");
+        assert_eq!(journal.told().calls, [learned.clone()]);
+
+        // A new instance begins a new page, with all that it was told.
+        journal.learn(&[]).expect("nothing to learn");
+        journal.renew().expect("renewed");
+        journal.propose(&Observation::default()).expect("an answer");
+        assert_eq!(journal.told().calls, [Call::Loaded, configured, Call::Renewed]);
+    }
+
+    #[test]
+    fn history_answers_in_a_replay_as_it_did_and_else_from_elsewhere() {
+        let asked = AskedHistory::new(Arc::new(OnePoint));
+        asked.query("error_rate", "local", 5, 9, 1);
+        let answers = asked.take().history;
+        assert_eq!(asked.take().history, []);
+        let told = ToldHistory::new(Arc::new(NoHistory));
+        told.tell(&answers);
+        assert_eq!(told.query("error_rate", "", 5, 9, 1), []);
+        assert_eq!(told.query("error_rate", "local", 5, 9, 1), OnePoint.query("", "", 5, 0, 0));
+        assert_eq!(told.query("error_rate", "local", 5, 9, 1), [], "asked once, answered once");
+    }
+}

@@ -14,7 +14,9 @@ use perfhost_strategy::knob::{Bounds, OfferedKnob};
 use perfhost_strategy::scope::ScopeKind;
 use perfhost_strategy::strategy::StrategyError;
 use perfhost_strategy::supervisor::{Action, Supervisor};
-use perfhost_strategy::{Generation, KnobId, Observation, Outcome, Proposal, Scope, Settings, Shared, Strategy, Verdict};
+use perfhost_strategy::{
+    Generation, KnobId, Observation, Outcome, Proposal, Scope, Settings, Shared, Strategy, Verdict,
+};
 use perfhost_telemetry::Store;
 use perfhost_upstream::Fleet;
 use tracing::{debug, info, warn};
