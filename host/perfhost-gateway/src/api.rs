@@ -30,7 +30,7 @@ use reply::{Reply, Trouble};
 /// What is served, for those who ask for something else.
 const SERVED: &str = "/health, /metrics, /api/system/status, /api/system/resources, /api/metrics/current, \
                       /api/metrics/historical, /api/strategies, /api/strategies/history, /api/strategies/rollback, \
-                      /api/knobs, /api/decisions, /api/cache";
+                      /api/knobs, /api/decisions, /api/decisions/span, /api/decisions/cycles, /api/cache";
 
 /// Answers what is not under `/v1`.
 pub(crate) async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
@@ -55,6 +55,8 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
         "/api/metrics/historical" => get(&request).map(|()| metrics::historical(services, &query))?.await,
         "/api/knobs" => plain(&request).map(|()| strategies::knobs(services))?.await,
         "/api/decisions" => get(&request).map(|()| decisions::list(services, &query))?.await,
+        "/api/decisions/span" => get(&request).map(|()| decisions::span(services, &query))?.await,
+        "/api/decisions/cycles" => get(&request).map(|()| decisions::cycles(services, &query))?.await,
         "/api/strategies" => match *request.method() {
             Method::GET => plain(&request).map(|()| strategies::list(services))?.await,
             Method::POST => strategies::load(services, &query, request).await,

@@ -153,6 +153,11 @@ impl Guard {
         self.policy = policy;
     }
 
+    /// The decision log goes on with this number. For replays, whose log may have gaps.
+    pub fn continue_at(&mut self, next_decision_id: u64) {
+        self.next_decision_id = next_decision_id;
+    }
+
     /// Replaces the list of what may be turned. Knobs whose bounds allow no value are left out. Changes that are pending
     /// stay so, also of knobs that are no longer offered.
     pub fn offer(&mut self, mut knobs: Vec<OfferedKnob>) {

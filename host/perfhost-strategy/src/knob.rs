@@ -8,7 +8,7 @@ use crate::Value;
 use crate::scope::{Scope, ScopeKind};
 
 /// The values that a knob takes. Ranges include both ends.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bounds {
     /// On or off.

@@ -8,7 +8,8 @@
 //! - [`settings`]: the immutable snapshot of every knob's value that hot paths read
 //! - [`observation`]: what a strategy sees
 //! - [`proposal`]: what it asks for, and what came of it
-//! - [`decision`]: what the decision log keeps of it
+//! - [`decision`]: what the decision log keeps of it; [`journal`]: what else was said to strategy and guard
+//! - [`replay`]: any strategy over a decision log, beside what was recorded
 //! - [`guard`]: judges it, applies what is safe, measures, rolls back
 //! - [`supervisor`]: when a strategy that keeps failing is retired, and when it is tried again
 //! - [`plan`]: its answer for one request
@@ -21,10 +22,12 @@ pub mod advice;
 pub mod decision;
 pub mod generation;
 pub mod guard;
+pub mod journal;
 pub mod knob;
 pub mod observation;
 pub mod plan;
 pub mod proposal;
+pub mod replay;
 pub mod scope;
 pub mod settings;
 pub mod shared;

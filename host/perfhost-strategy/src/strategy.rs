@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::advice::{Advice, Choice};
+use crate::journal::Told;
 use crate::knob::OfferedKnob;
 use crate::observation::Hardware;
 use crate::plan::FleetNames;
@@ -68,6 +69,15 @@ pub struct Identity {
     pub world: World,
     /// Where it was loaded from: `built-in NAME`, a path, or `upload NAME`.
     pub source: String,
+}
+
+/// Bytes of linear memory of a strategy's instances; 0 where there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct InstanceMemory {
+    /// Of the control instance.
+    pub control_bytes: u64,
+    /// Of the largest idle planning instance.
+    pub planning_bytes: u64,
 }
 
 /// How a call to a strategy failed. The message names the cause; the caller names the strategy.
@@ -186,6 +196,23 @@ pub trait Strategy: Send + Sync {
     /// wait for nothing.
     fn warm(&self, _together: usize) -> Result<(), StrategyError> {
         Ok(())
+    }
+
+    /// Makes the control instance anew from what it was told and has saved. What it did not save is lost, as the contract
+    /// says of every instance; call it only when nothing is under way.
+    fn renew(&self) -> Result<(), StrategyError> {
+        Ok(())
+    }
+
+    /// What it was told from the proposal before the last one to the last one. Known only where it is written down, for
+    /// the decision log.
+    fn told(&self) -> Told {
+        Told::default()
+    }
+
+    /// Memory of its instances at present.
+    fn memory(&self) -> InstanceMemory {
+        InstanceMemory::default()
     }
 
     /// Gives back what is idle (warm instances). Called every few seconds.

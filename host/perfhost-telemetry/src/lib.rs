@@ -36,6 +36,9 @@ pub use record::{CacheStatus, RequestOutcome, RequestRecord};
 pub use resources::{ResourceSampler, ResourceSnapshot};
 pub use series::{SeriesId, SeriesNames};
 pub use shard::Recorder;
-pub use store::{DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, Store, StoreError};
+pub use store::{
+    CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, ReadOnlyStore, Store,
+    StoreError,
+};
 pub use telemetry::Telemetry;
 pub use totals::Totals;

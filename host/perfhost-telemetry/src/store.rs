@@ -5,6 +5,7 @@
 //! writer. Written ahead (WAL) and in transactions, so a process killed at any moment leaves a whole file that lacks at
 //! most what was not yet handed to the system: the last second. Which tiers history has is in [`tier`].
 
+mod cycles;
 mod decisions;
 mod error;
 mod generations;
@@ -12,6 +13,7 @@ mod history;
 mod learned;
 mod live;
 mod open;
+mod read_only;
 mod rollup;
 mod schema;
 pub mod tier;
@@ -26,17 +28,20 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
 use perfhost_strategy::generation::GenerationRecord;
+use perfhost_strategy::replay::LoggedCycle;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::telemetry::Telemetry;
 use writer::{Command, Writer};
 
-pub use decisions::{DecisionQuery, MOST_CYCLES, MOST_DECISIONS, MOST_DECISIONS_AT_ONCE, MOST_QUIET_CYCLES, NextIds};
+pub use cycles::{CycleQuery, CycleSpan, MOST_CYCLE_BYTES, MOST_CYCLES, MOST_CYCLES_AT_ONCE};
+pub use decisions::{DecisionQuery, MOST_DECISIONS, MOST_DECISIONS_AT_ONCE, NextIds};
 pub use error::StoreError;
 pub use generations::MOST_GENERATIONS;
 pub use history::{HistoryPoint, HistoryQuery, MOST_POINTS};
 pub use learned::{LearnedState, MOST_STATES, MOST_STATES_OF_ONE};
 pub use live::MOST_SERIES;
+pub use read_only::ReadOnlyStore;
 pub use writer::{MOST_STATE_BYTES, MOST_STATE_KEYS};
 
 /// The file's name in the data directory.
@@ -114,7 +119,7 @@ impl Store {
     }
 
     /// Records one cycle. Waits when the writer is far behind, so not for the hot path; none is dropped. The last
-    /// [`MOST_QUIET_CYCLES`] are kept, and those that led to decisions up to [`MOST_CYCLES`].
+    /// [`MOST_CYCLES`] are kept, in at most [`MOST_CYCLE_BYTES`].
     pub fn record_cycle(&self, cycle: CycleRecord) {
         self.send(Command::Cycle(Box::new(cycle)));
     }
@@ -136,7 +141,18 @@ impl Store {
 
     /// One cycle; `None` when it never was or is not kept any more.
     pub fn cycle(&self, id: u64) -> Result<Option<CycleRecord>, StoreError> {
-        self.read("cycle", |connection| decisions::cycle(connection, id))
+        self.read("cycle", |connection| cycles::read(connection, id))
+    }
+
+    /// Which cycles a question means, and where to start a replay of them; `None` when there are none.
+    pub fn cycle_span(&self, query: &CycleQuery) -> Result<Option<CycleSpan>, StoreError> {
+        self.read("cycles", |connection| cycles::span(connection, query))
+    }
+
+    /// The first `limit` cycles from one number to another, in order, with their decisions; at most
+    /// [`MOST_CYCLES_AT_ONCE`].
+    pub fn cycles(&self, from_id: u64, to_id: u64, limit: u64) -> Result<Vec<LoggedCycle>, StoreError> {
+        self.read("cycles", |connection| cycles::logged(connection, from_id, to_id, limit))
     }
 
     /// The numbers that the next cycle and the next decision should have; flushes first.

@@ -69,6 +69,11 @@ impl Pool {
         drop(dropped);
     }
 
+    /// Bytes of memory of the largest idle instance; 0 when there is none.
+    pub(crate) fn largest_bytes(&self) -> u64 {
+        self.idle.lock().iter().map(|instance| instance.memory_bytes()).max().unwrap_or(0)
+    }
+
     /// Idle instances at present.
     pub(crate) fn len(&self) -> usize {
         self.idle.lock().len()

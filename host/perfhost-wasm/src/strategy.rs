@@ -10,7 +10,7 @@ use perfhost_strategy::advice::{Advice, Choice};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::Hardware;
 use perfhost_strategy::plan::FleetNames;
-use perfhost_strategy::strategy::{Description, Identity};
+use perfhost_strategy::strategy::{Description, Identity, InstanceMemory};
 use perfhost_strategy::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 use wasmtime::component::InstancePre;
 
@@ -286,6 +286,21 @@ impl Strategy for WasmStrategy {
             }
         }
         Ok(())
+    }
+
+    fn renew(&self) -> Result<(), StrategyError> {
+        let mut slot = self.control.lock();
+        if let Some(mut instance) = slot.take() {
+            self.keep_state(&mut instance);
+        }
+        Ok(())
+    }
+
+    fn memory(&self) -> InstanceMemory {
+        InstanceMemory {
+            control_bytes: self.control.lock().as_ref().map_or(0, Instance::memory_bytes),
+            planning_bytes: self.pool.largest_bytes(),
+        }
     }
 
     fn trim(&self) {

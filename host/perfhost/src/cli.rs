@@ -1,6 +1,7 @@
 //! The command line as typed. What it means is decided in [`crate::command`] and [`crate::config`].
 
 mod plugin;
+mod replay;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use crate::config::Sources;
 use crate::config::raw::{Raw, RawEngine, RawTuning, RawUpstream};
 
 pub use plugin::PluginCommand;
+pub use replay::ReplayFlags;
 
 /// A host for sandboxed optimization strategies in front of LLM providers.
 ///
@@ -56,6 +58,8 @@ pub enum Command {
         #[command(flatten)]
         client: ClientFlags,
     },
+    /// Run any strategy over what was recorded: what would it have proposed, and where does it differ
+    Replay(ReplayFlags),
     /// Strategies: list, inspect, swap
     #[command(subcommand)]
     Plugin(PluginCommand),

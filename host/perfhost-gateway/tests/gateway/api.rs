@@ -23,6 +23,8 @@ async fn what_is_asked_is_answered_in_json() {
         "/api/knobs",
         "/api/decisions",
         "/api/decisions?limit=5&strategy=double&knob=retries&before=9",
+        "/api/decisions/span?from=-15m&to=now&last=3",
+        "/api/decisions/cycles?from_id=1&limit=20",
         "/api/cache",
     ] {
         let answer = host.client().get(path).await;
@@ -50,6 +52,8 @@ async fn wrong_questions_are_refused_with_what_is_allowed() {
         ("/api/knobs?name=retries", 400, "none"),
         ("/api/decisions?limit=0", 400, "1 to 1000"),
         ("/api/strategies/history?limit=1001", 400, "1 to 1000"),
+        ("/api/decisions/cycles?limit=21", 400, "1 to 20"),
+        ("/api/decisions/span?from=soon", 400, "not a moment"),
         ("/api/decisions?page=2", 400, "limit, before, strategy, knob"),
     ] {
         let answer = host.client().get(path).await;

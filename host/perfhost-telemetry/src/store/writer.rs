@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use super::learned::{self, LearnedState};
 use super::live::SeriesNumbers;
-use super::{ReadError, ReadResult, StoreError, decisions, generations, live, open, rollup};
+use super::{ReadError, ReadResult, StoreError, cycles, decisions, generations, live, open, rollup};
 use crate::window::Growth;
 
 /// Largest value that is kept under one key.
@@ -189,7 +189,7 @@ impl Command {
 fn apply(connection: &Connection, numbers: &mut SeriesNumbers, command: &Command) -> ReadResult<()> {
     match command {
         Command::Grow { rows, .. } => Ok(live::grow(connection, numbers, rows)?),
-        Command::Cycle(cycle) => decisions::write_cycle(connection, cycle),
+        Command::Cycle(cycle) => cycles::write(connection, cycle, cycles::MOST_CYCLE_BYTES),
         Command::Decide(decision) => decisions::write(connection, decision),
         Command::Update(update) => decisions::update(connection, update),
         Command::Generation(generation) => generations::write(connection, generation),

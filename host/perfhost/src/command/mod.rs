@@ -1,4 +1,5 @@
-//! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results.
+//! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results, [`sandbox`]
+//! runs strategies where no host does.
 
 pub mod client;
 pub mod decisions;
@@ -8,7 +9,9 @@ pub mod metrics;
 pub mod model;
 pub mod plugin;
 pub mod print;
+pub mod replay;
 pub mod resources;
+pub mod sandbox;
 pub mod serve;
 pub mod setup;
 pub mod status;

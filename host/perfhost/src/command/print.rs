@@ -1,5 +1,6 @@
 //! Lays out results: tables for people, JSON for programs.
-#![allow(clippy::print_stdout, reason = "printing results is what this file is for")]
+
+use std::io::Write;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -12,13 +13,13 @@ pub fn print<T: Serialize>(value: &T, output: Output, table: impl FnOnce(&T) -> 
         Output::Json => serde_json::to_string_pretty(value)?,
         Output::Table => table(value),
     };
-    println!("{}", text.trim_end());
+    line(text.trim_end());
     Ok(())
 }
 
-/// A line of text on its own.
+/// A line of text on its own. A reader that has seen enough (`| head`) is no reason to fail.
 pub fn line(text: &str) {
-    println!("{text}");
+    let _gone = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Rows in columns as wide as their widest cell. Columns whose cells are all numbers are set flush right.

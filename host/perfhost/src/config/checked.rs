@@ -137,9 +137,8 @@ impl Config {
                 (strategy, pairs.into_iter().map(|(name, value)| (name, value.to_string())).collect())
             })
             .collect();
-        for pair in &sources.parameters {
-            let (name, value) = split_pair("--param", pair)?;
-            parameters.entry(String::new()).or_default().push((name, value));
+        if !sources.parameters.is_empty() {
+            parameters.entry(String::new()).or_default().extend(pairs("--param", &sources.parameters)?);
         }
         let (settings, from_flags) = settings(&raw.knobs, &sources.set)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -176,6 +175,11 @@ impl Config {
         }
         pairs
     }
+}
+
+/// Reads `name=value` pairs, as flags give them; `place` is the flag.
+pub fn pairs(place: &str, given: &[String]) -> Result<Vec<(String, String)>, ConfigError> {
+    given.iter().map(|pair| split_pair(place, pair)).collect()
 }
 
 fn split_pair(place: &str, pair: &str) -> Result<(String, String), ConfigError> {

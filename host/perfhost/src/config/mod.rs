@@ -7,5 +7,5 @@ pub mod checked;
 pub mod load;
 pub mod raw;
 
-pub use checked::{Config, OtlpConfig};
+pub use checked::{Config, OtlpConfig, pairs};
 pub use load::{Sources, load};

@@ -1,8 +1,10 @@
-//! What runs beside the request path: strategies in service, the decision loop, sampling, the engine, reloads.
+//! What runs beside the request path: strategies in service and their journal, the decision loop, sampling, the engine,
+//! reloads.
 
 pub mod control;
 pub mod engine;
 pub mod history;
+pub mod journal;
 pub mod observer;
 pub mod offer;
 pub mod otlp;

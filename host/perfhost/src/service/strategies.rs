@@ -30,9 +30,10 @@ use perfhost_strategy::plan::FleetNames;
 use perfhost_strategy::strategy::World;
 use perfhost_strategy::{Generation, Shared, Strategy};
 use perfhost_telemetry::{Store, Telemetry};
-use perfhost_wasm::{History, PluginSource, Runtime};
+use perfhost_wasm::{History, LoadError, PluginSource, Runtime};
 use tracing::{info, warn};
 
+use super::journal::{AskedHistory, Journal};
 use super::now_ms;
 use crate::built_in;
 use desk::{Desk, Held};
@@ -95,7 +96,7 @@ impl Strategies {
             .ok();
         let load = |name: &str| -> Result<Held, SwapError> {
             let Found { source, path } = Found::by_name(name)?;
-            let strategy = runtime.load(&source, history.clone())?;
+            let strategy = journalled(&history, |asked| runtime.load(&source, asked))?;
             if let Some(shelf) = &shelf {
                 shelf.keep(strategy.identity(), path.as_deref(), &source.bytes, &[]);
             }
@@ -333,6 +334,7 @@ impl Strategies {
         }
         let before = desk.serving.strategy.clone();
         let strategy = next.strategy.clone();
+        renew(strategy.as_ref());
         desk.prepare(strategy.as_ref(), || self.learned.hand_on(strategy.as_ref(), Some(&before)))?;
         let record = self.generations.replace(strategy, why, place, detail, now_ms());
         desk.serve(next);
@@ -410,7 +412,7 @@ impl Strategies {
         if let Some(held) = self.desk.lock().find(&digest) {
             return Ok(Held { path: path.or(held.path), ..held });
         }
-        let strategy = self.runtime.load_in_background(&source, self.history.clone())?;
+        let strategy = journalled(&self.history, |asked| self.runtime.load_in_background(&source, asked))?;
         if let Some(shelf) = &self.shelf {
             let needed: Vec<String> = self.desk.lock().held().map(|held| held.digest().to_owned()).collect();
             shelf.keep(strategy.identity(), path.as_deref(), &source.bytes, &needed);
@@ -452,6 +454,22 @@ fn source_name(source: &StrategySource) -> String {
         }
         StrategySource::Named(name) => name.clone(),
         StrategySource::Uploaded { name, .. } => format!("upload {name}"),
+    }
+}
+
+/// A strategy as `load` makes it with the history it is given, with a journal for the decision log.
+fn journalled(
+    history: &Arc<dyn History>,
+    load: impl FnOnce(Arc<dyn History>) -> Result<Arc<dyn Strategy>, LoadError>,
+) -> Result<Arc<dyn Strategy>, LoadError> {
+    let asked = AskedHistory::new(history.clone());
+    Ok(Arc::new(Journal::new(load(asked.clone())?, asked)))
+}
+
+/// A strategy that comes back starts from what it saved, as at any other start: its journal begins again there.
+fn renew(strategy: &dyn Strategy) {
+    if let Err(error) = strategy.renew() {
+        warn!(strategy = strategy.identity().name, %error, "its instance could not be made anew; it goes on with the old one");
     }
 }
 

@@ -10,10 +10,13 @@ use parking_lot::Mutex;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate, writable};
 use perfhost_strategy::generation::DecisionCounts;
 use perfhost_strategy::guard::Guard;
+use perfhost_strategy::journal::GuardCall;
 use perfhost_strategy::knob::OfferedKnob;
-use perfhost_strategy::strategy::{Identity, StrategyError};
+use perfhost_strategy::strategy::StrategyError;
 use perfhost_strategy::supervisor::{Action, Supervisor};
-use perfhost_strategy::{Generation, KnobId, Observation, Outcome, Proposal, Scope, Settings, Shared, Verdict};
+use perfhost_strategy::{
+    Generation, KnobId, Observation, Outcome, Proposal, Scope, Settings, Shared, Strategy, Verdict,
+};
 use perfhost_telemetry::Store;
 use perfhost_upstream::Fleet;
 use perfhost_upstream::engine::EnginePhase;
@@ -26,6 +29,10 @@ use super::offer::{self, Place};
 use super::strategies::Strategies;
 use super::tuned::{Author, Authors, Surroundings, TunedSettings};
 use crate::config::Config;
+
+/// Cycles after which a strategy's instance is made anew, at the next moment when nothing is under way. An hour at the
+/// default interval: memory that a guest loses is given back, and a replay need not go further back than that.
+const CYCLES_BEFORE_RENEWAL: u64 = 720;
 
 /// Plan failures that count as one failure of the strategy.
 const PLAN_FAILURES_THAT_COUNT: u64 = 3;
@@ -63,6 +70,10 @@ struct State {
     authors: Authors,
     /// Reload knobs that an earlier run had tuned and that the engine has not started with yet.
     unproven: Vec<(KnobId, Scope)>,
+    /// What the guard was told since the last cycle, for the decision log. As many as engine changes and configurations.
+    guard_told: Vec<GuardCall>,
+    /// The cycle that the strategy's instance was made for.
+    renewed_at_cycle: u64,
 }
 
 /// What the tuner works with.
@@ -94,6 +105,7 @@ impl Tuner {
     pub fn new(parts: Parts) -> Result<Self, perfhost_telemetry::StoreError> {
         let ids = parts.store.next_ids()?;
         let generation = parts.strategies.in_service();
+        let guard_told = vec![GuardCall::Started(parts.config.guard.clone())];
         let state = State {
             guard: Guard::new(parts.config.guard.clone(), ids.decision),
             supervisor: Supervisor::default(),
@@ -108,6 +120,8 @@ impl Tuner {
             awaiting_engine: Vec::new(),
             unproven: parts.found.keys().filter(|(id, _)| id.knob().reload).cloned().collect(),
             authors: parts.found,
+            guard_told,
+            renewed_at_cycle: ids.cycle,
         };
         Ok(Self {
             observer: parts.observer,
@@ -134,6 +148,7 @@ impl Tuner {
         let before = std::mem::replace(&mut state.config, config.clone());
         if before.guard != config.guard {
             state.guard.set_policy(config.guard.clone());
+            state.guard_told.push(GuardCall::Policy(config.guard.clone()));
         }
         let mut settings = (*self.settings.load()).clone();
         let is_new = |id: KnobId, scope: &Scope| before.settings.value(id, scope) != config.settings.value(id, scope);
@@ -165,6 +180,8 @@ impl Tuner {
             state.plan_failures = 0;
             state.planning_before = (0, 0);
             state.guard.forget_pending();
+            state.guard_told.push(GuardCall::Forgot);
+            state.renewed_at_cycle = state.next_cycle;
             // What one strategy did must not be held against the next. A fallback that stands in is not the next.
             let digest = &generation.strategy.identity().digest;
             if self.strategies.retired().is_none() && *digest != state.supervised {
@@ -223,7 +240,8 @@ impl Tuner {
 
         let asked = Instant::now();
         let answer = strategy.propose(&seen);
-        let record = self.record(&mut state, strategy.identity(), seen.clone(), &answer, asked.elapsed());
+        let took = asked.elapsed();
+        let record = self.record(&mut state, strategy.as_ref(), seen.clone(), &answer, took);
         match answer {
             Ok(proposals) => {
                 // The fallback's successes say nothing about the strategy that it stands in for.
@@ -235,8 +253,8 @@ impl Tuner {
                     state.supervisor.succeeded();
                 }
                 let cycle = record.id;
+                self.store.record_cycle(record);
                 if !proposals.is_empty() {
-                    self.store.record_cycle(record);
                     let judgement =
                         state.guard.judge(&seen, &self.settings.load(), cycle, strategy.identity(), proposals);
                     outcomes.extend(judgement.outcomes);
@@ -247,6 +265,7 @@ impl Tuner {
                 }
                 self.learn(&strategy, &outcomes);
                 self.strategies.keep_state();
+                renew_if_due(&mut state, strategy.as_ref());
             }
             Err(error) => {
                 self.store.record_cycle(record);
@@ -260,11 +279,12 @@ impl Tuner {
     fn record(
         &self,
         state: &mut State,
-        identity: &Identity,
+        strategy: &dyn Strategy,
         observation: Observation,
         answer: &Result<Vec<Proposal>, StrategyError>,
         took: Duration,
     ) -> CycleRecord {
+        let (identity, told) = (strategy.identity(), strategy.told());
         let id = state.next_cycle;
         state.next_cycle += 1;
         CycleRecord {
@@ -276,6 +296,8 @@ impl Tuner {
             proposals: answer.as_ref().map_or_else(|_| Vec::new(), |asked| asked.iter().map(writable).collect()),
             failure: answer.as_ref().err().map(ToString::to_string),
             duration_us: took.as_micros() as u64,
+            told,
+            guard: std::mem::take(&mut state.guard_told),
         }
     }
 
@@ -316,7 +338,7 @@ impl Tuner {
         }
     }
 
-    fn learn(&self, strategy: &Arc<dyn perfhost_strategy::Strategy>, outcomes: &[Outcome]) {
+    fn learn(&self, strategy: &Arc<dyn Strategy>, outcomes: &[Outcome]) {
         if outcomes.is_empty() {
             return;
         }
@@ -334,6 +356,7 @@ impl Tuner {
                 EngineResult::Applied { at_ms } => {
                     for decision in waiting {
                         state.guard.took_effect(decision, at_ms);
+                        state.guard_told.push(GuardCall::TookEffect { decision, at_ms });
                     }
                 }
                 EngineResult::Failed { why } => {
@@ -341,6 +364,7 @@ impl Tuner {
                     self.give_up_unproven(state);
                     for decision in waiting {
                         state.guard.failed_to_apply(decision, &why);
+                        state.guard_told.push(GuardCall::FailedToApply { decision, why: why.clone() });
                     }
                 }
             }
@@ -396,5 +420,17 @@ impl Tuner {
 
     fn surroundings(&self) -> Surroundings {
         Surroundings::of_fleet(&self.machine, &self.fleet, self.engine.as_deref())
+    }
+}
+
+/// Makes the strategy's instance anew when it is old and nothing that it asked for is under way.
+fn renew_if_due(state: &mut State, strategy: &dyn Strategy) {
+    let age = state.next_cycle.saturating_sub(state.renewed_at_cycle);
+    if age < CYCLES_BEFORE_RENEWAL || state.guard.pending().next().is_some() {
+        return;
+    }
+    state.renewed_at_cycle = state.next_cycle;
+    if let Err(error) = strategy.renew() {
+        warn!(strategy = strategy.identity().name, %error, "its instance could not be made anew; it goes on with the old one");
     }
 }
