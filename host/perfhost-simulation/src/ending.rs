@@ -1,13 +1,10 @@
 //! What one request came to. The names are those that the real host records.
 
-use serde::Serialize;
-
 use crate::moment::Moment;
 use crate::scenario::Objective;
 
 /// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// Answered in full.
     Success,
@@ -40,6 +37,19 @@ impl Ending {
         Ending::Unavailable,
     ];
 
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ending::Success => "success",
+            Ending::Rejected => "rejected",
+            Ending::ClientError => "client_error",
+            Ending::UpstreamError => "upstream_error",
+            Ending::Timeout => "timeout",
+            Ending::Cancelled => "cancelled",
+            Ending::Unavailable => "unavailable",
+        }
+    }
+
     /// Whether it counts as an error of the service: the real host's `error_rate`.
     pub fn is_error(self) -> bool {
         matches!(self, Ending::UpstreamError | Ending::Timeout | Ending::Unavailable)
@@ -52,8 +62,7 @@ impl Ending {
 }
 
 /// What the cache did for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheUse {
     /// It was not asked.
     Bypass,

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Sources;
 use crate::config::raw::{Raw, RawEngine, RawUpstream};
 
-pub use plugin::PluginCommand;
+pub use plugin::{PluginCommand, TestFlags};
 
 /// A host for sandboxed optimization strategies in front of LLM providers.
 ///

@@ -147,9 +147,9 @@ impl Machine {
         }
         let needed = (self.memory_with(settings) as f64 * MEMORY_MARGIN) as u64;
         if needed > free_bytes && !self.is_down {
-            return Reload::Refused(format!(
-                "a second process needs {needed} bytes of memory, {free_bytes} can be had"
-            ));
+            let mib = |bytes: u64| bytes >> 20;
+            let (needed, free) = (mib(needed), mib(free_bytes));
+            return Reload::Refused(format!("a second process needs {needed} MiB of memory, {free} MiB can be had"));
         }
         if self.is_down || self.processes.iter().any(|process| process.ready_at.is_some()) {
             self.next_settings = Some(settings.clone());

@@ -42,11 +42,6 @@ impl Histogram {
         if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
     }
 
-    /// 0 when empty.
-    pub(crate) fn max(&self) -> f64 {
-        self.max
-    }
-
     /// The value at rank `floor(q * (count - 1))`, within 1 %; 0 when empty.
     pub(crate) fn quantile(&self, q: f64) -> f64 {
         let rank = (q * self.count.saturating_sub(1) as f64) as u64;
@@ -73,7 +68,7 @@ mod tests {
             let found = histogram.quantile(q);
             assert!((found / exact - 1.0).abs() <= 0.01, "{q}: {found} for {exact}");
         }
-        assert_eq!((histogram.count(), histogram.max()), (10_000, 1e6));
+        assert_eq!((histogram.count(), histogram.max), (10_000, 1e6));
         assert!((histogram.mean() - values.iter().sum::<f64>() / 10_000.0).abs() < 1e-6);
     }
 
@@ -83,9 +78,6 @@ mod tests {
         assert_eq!((histogram.quantile(0.5), histogram.mean()), (0.0, 0.0));
         histogram.add(0.0);
         histogram.add(1e12);
-        assert_eq!(
-            (histogram.quantile(0.0), histogram.max()),
-            (0.001_f64.mul_add(1.005, 0.0).min(histogram.quantile(0.0)), 1e12)
-        );
+        assert!(histogram.quantile(0.0) <= SMALLEST * GROWTH && histogram.quantile(1.0) > 9.9e7);
     }
 }

@@ -1,6 +1,6 @@
 //! What is kept of a run: numbers over all of it and over its second half, and a series of points to plot.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::histogram::Histogram;
 use crate::ending::{CacheUse, Ending, RequestEnd};
@@ -16,7 +16,8 @@ const SHORTEST_STEP_S: f64 = 5.0;
 pub struct Totals {
     /// Requests that arrived.
     pub requests: u64,
-    /// Of these, by what they came to: success, rejected, client_error, upstream_error, timeout, cancelled, unavailable.
+    /// Of these, by what they came to; in the order of [`Ending::ALL`], written with their names.
+    #[serde(serialize_with = "by_name")]
     pub endings: [u64; Ending::COUNT],
     /// Of these, the ones that kept the objective.
     pub good: u64,
@@ -46,6 +47,8 @@ pub struct Totals {
     pub error_rate: f64,
     /// Share of requests turned away by admission, 0 to 1.
     pub rejected_rate: f64,
+    /// Share of requests whose client went away, 0 to 1.
+    pub given_up_rate: f64,
     /// Share of cacheable requests answered from the cache or by one under way, 0 to 1.
     pub cache_hit_rate: f64,
 }
@@ -214,6 +217,7 @@ impl Sums {
             tokens_per_second: self.tokens as f64 / seconds,
             error_rate: share(self.failed(), requests),
             rejected_rate: share(self.rejected(), requests),
+            given_up_rate: share(self.endings[Ending::Cancelled as usize], requests),
             cache_hit_rate: share(self.hits, self.hits + self.misses),
         }
     }
@@ -239,4 +243,8 @@ impl Sums {
 
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+fn by_name<S: Serializer>(endings: &[u64; Ending::COUNT], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(Ending::ALL.map(|ending| (ending.name(), endings[ending as usize])))
 }

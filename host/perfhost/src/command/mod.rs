@@ -1,4 +1,5 @@
-//! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results.
+//! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results, [`plot`]
+//! draws them.
 
 pub mod client;
 pub mod decisions;
@@ -6,6 +7,7 @@ pub mod engine;
 pub mod library;
 pub mod metrics;
 pub mod model;
+pub mod plot;
 pub mod plugin;
 pub mod print;
 pub mod resources;

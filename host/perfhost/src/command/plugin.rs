@@ -3,6 +3,7 @@
 mod inspect;
 mod list;
 mod swap;
+pub mod test;
 
 use anyhow::Result;
 
@@ -15,5 +16,6 @@ pub fn run(command: &PluginCommand) -> Result<()> {
         PluginCommand::Inspect { plugin, output } => inspect::inspect(plugin, *output),
         PluginCommand::Swap { plugin, client } => swap::swap(plugin, client),
         PluginCommand::Rollback(flags) => swap::rollback(flags),
+        PluginCommand::Test(flags) => test::test(flags),
     }
 }
