@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Sources;
 use crate::config::raw::{Raw, RawEngine, RawTuning, RawUpstream};
 
-pub use plugin::PluginCommand;
+pub use plugin::{PluginCommand, TestFlags};
 pub use replay::ReplayFlags;
 
 /// A host for sandboxed optimization strategies in front of LLM providers.

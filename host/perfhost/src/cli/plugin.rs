@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::{ClientFlags, Output};
+use crate::command::plugin::test::requirement::Requirement;
 use crate::scaffold::{Language, StrategyName};
 
 /// Commands about strategies.
@@ -69,4 +70,79 @@ pub enum PluginCommand {
         #[command(flatten)]
         client: ClientFlags,
     },
+    /// Try a strategy in simulated time, beside a baseline and beside none: what it does, and what comes of it
+    Test(Box<TestFlags>),
+}
+
+/// Flags of `perfhost plugin test`.
+#[derive(Debug, Clone, Args)]
+pub struct TestFlags {
+    /// A path, or the name of a built-in strategy
+    pub plugin: String,
+    /// Name of a scenario (steady, burst, provider-slow, provider-down, memory-pressure, cache-friendly, cache-hostile,
+    /// cold-models), `all` of them, a scenario file (.toml, .json), or a trace (.jsonl)
+    #[arg(long, default_value = "steady", value_name = "NAME|FILE")]
+    pub scenario: String,
+    /// The strategy to compare with: a path, or the name of a built-in one
+    #[arg(long, default_value = crate::built_in::DEFAULT, value_name = "PLUGIN")]
+    pub baseline: String,
+    /// The same seed makes the same requests, and the same run
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Simulated time: 90s, 30m, 2h [default: the scenario's]
+    #[arg(long, value_parser = duration_s, value_name = "TIME")]
+    pub duration: Option<f64>,
+    /// Clients that ask again when they are answered, instead of the scenario's arrivals
+    #[arg(long, value_name = "COUNT")]
+    pub clients: Option<u32>,
+    /// Requests per second at random, instead of the scenario's arrivals
+    #[arg(long, value_name = "RATE", conflicts_with = "clients")]
+    pub rate: Option<f64>,
+    /// Parameter of the strategy: name=value. Repeat for several
+    #[arg(long, value_parser = pair, value_name = "NAME=VALUE")]
+    pub param: Vec<(String, String)>,
+    /// What must hold, or the command fails: METRIC OP NUMBER, with NUMBER also `baseline`, `none`, or a multiple such as
+    /// `1.1*baseline`. Repeat for several. Example: "goodput >= baseline"
+    #[arg(long, value_name = "CONDITION")]
+    pub require: Vec<Requirement>,
+    /// Only print the scenario as a file to start your own from
+    #[arg(long)]
+    pub print_scenario: bool,
+    /// Folder of compiled plugins, in `compiled` [default: ~/.cache/perfhost]
+    #[arg(long, env = "PERFHOST_LIBRARY_DIR", value_name = "FOLDER")]
+    pub library_dir: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected name=value")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn duration_s(text: &str) -> Result<f64, String> {
+    let wrong = || format!("{text:?} is no time; write 90s, 30m or 2h");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1.0,
+        'm' => 60.0,
+        'h' => 3_600.0,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
+    Ok(number * seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_pairs_are_read_or_explained() {
+        assert_eq!(["90s", "30m", "1.5h"].map(|text| duration_s(text).unwrap()), [90.0, 1_800.0, 5_400.0]);
+        assert!(["30", "", "m", "xm", "5é"].iter().all(|text| duration_s(text).is_err()));
+        assert_eq!(pair("a = b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(pair("a").is_err());
+    }
 }

@@ -1,5 +1,5 @@
-//! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results, [`sandbox`]
-//! runs strategies where no host does.
+//! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results, [`plot`]
+//! draws them, [`sandbox`] runs strategies where no host does.
 
 pub mod client;
 pub mod decisions;
@@ -7,6 +7,7 @@ pub mod engine;
 pub mod library;
 pub mod metrics;
 pub mod model;
+pub mod plot;
 pub mod plugin;
 pub mod print;
 pub mod replay;

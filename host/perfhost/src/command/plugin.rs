@@ -5,6 +5,7 @@ mod inspect;
 mod list;
 mod new;
 mod swap;
+pub mod test;
 
 use anyhow::Result;
 
@@ -20,5 +21,6 @@ pub fn run(command: &PluginCommand) -> Result<()> {
         PluginCommand::Swap { plugin, client } => swap::swap(plugin, client),
         PluginCommand::Rollback { to, client } => swap::rollback(*to, client),
         PluginCommand::History { limit, client } => history::history(*limit, client),
+        PluginCommand::Test(flags) => test::test(flags),
     }
 }
