@@ -19,6 +19,7 @@
 
 pub mod advice;
 pub mod decision;
+pub mod experiment;
 pub mod generation;
 pub mod guard;
 pub mod knob;
