@@ -20,6 +20,7 @@
 
 pub mod advice;
 pub mod decision;
+pub mod experiment;
 pub mod generation;
 pub mod guard;
 pub mod journal;
