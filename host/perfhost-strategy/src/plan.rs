@@ -57,6 +57,8 @@ pub struct Candidate {
     pub prefix_match: f32,
     /// The provider's `candidate_weight` knob.
     pub weight: f32,
+    /// Recent median generation speed of single requests; 0 when unknown. In the contract: the first of `extra`.
+    pub tokens_per_second: f32,
 }
 
 /// One request as a strategy sees it.

@@ -127,7 +127,8 @@ mod tests {
             ("wasi:cli/stdout@0.2.0", Answer::WasiWithoutGrants),
             ("wasi:cli/stdout@0.2.11", Answer::WasiWithoutGrants),
             ("wasi:cli/stdout@0.3.0", Answer::NotGranted),
-            ("wasi:http/outgoing-handler@0.2.0", Answer::NotGranted),
+            ("wasi:http/outgoing-handler@0.2.10", Answer::WasiWithoutGrants),
+            ("wasi:nn/tensor@0.2.0", Answer::NotGranted),
             ("shop:payments/charge", Answer::NotGranted),
             ("run", Answer::NotGranted),
         ] {
