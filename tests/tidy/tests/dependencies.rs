@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "perfhost-cache",
             "perfhost-gateway",
+            "perfhost-simulation",
             "perfhost-strategy",
             "perfhost-telemetry",
             "perfhost-upstream",
@@ -22,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("perfhost-gateway", &["perfhost-cache", "perfhost-strategy", "perfhost-telemetry", "perfhost-upstream"]),
     ("perfhost-cache", &["perfhost-strategy"]),
+    ("perfhost-simulation", &["perfhost-strategy"]),
     ("perfhost-telemetry", &["perfhost-strategy"]),
     ("perfhost-upstream", &["perfhost-strategy"]),
     ("perfhost-wasm", &["perfhost-strategy"]),

@@ -156,10 +156,12 @@ impl<O: Operator> Host<'_, O> {
                     in_flight: provider.under_way.len() as u32,
                     queued: provider.queued,
                     models: spec.models().into_iter().map(str::to_owned).collect(),
+                    extra: Vec::new(),
                 })
                 .collect(),
             settings: self.settings.list(&self.fleet.provider_names),
             hardware: self.hardware.clone(),
+            extra: Vec::new(),
         }
     }
 
