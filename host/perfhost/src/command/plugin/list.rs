@@ -14,12 +14,15 @@ pub(super) fn list(flags: &ClientFlags) -> Result<()> {
     let client = Client::new(flags);
     match client.get("/api/strategies") {
         Ok(answer) => print::print(&answer, flags.output, |answer| {
-            let mut rows = vec![row("in service", &answer["in_service"])];
+            let demoted = &answer["in_service"]["planning"]["demoted_because"];
+            let state = if demoted.is_null() { "in service" } else { "in service, tuning only" };
+            let mut rows = vec![row(state, &answer["in_service"])];
             rows.extend(answer["at_hand"].as_array().into_iter().flatten().map(|one| row("at hand", one)));
             if !answer["retired"].is_null() {
                 rows.push(row("retired", &answer["retired"]["strategy"]));
             }
-            table(&["STATE", "NAME", "VERSION", "WORLD", "SOURCE", "SUMMARY"], &rows)
+            let table = table(&["STATE", "NAME", "VERSION", "WORLD", "SOURCE", "SUMMARY"], &rows);
+            demoted.as_str().map_or(table.clone(), |why| format!("{table}\ntuning only: {why}\n"))
         }),
         Err(error) if error.to_string().starts_with("no perfhost is running") => {
             let loaded = offline()?;
