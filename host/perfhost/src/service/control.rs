@@ -177,8 +177,9 @@ fn in_service(generation: &Generation, record: &GenerationRecord) -> Value {
         value["since_ms"] = json!(record.from_ms);
     }
     value["planning"] = json!({
-        "is_demoted": counts.is_demoted, "calls": counts.calls, "failures": counts.failures, "overruns": counts.overruns,
-        "mean_us": if counts.calls == 0 { 0.0 } else { counts.nanoseconds as f64 / counts.calls as f64 / 1_000.0 },
+        "is_demoted": counts.is_demoted, "demotion": counts.demotion,
+        "demoted_because": counts.demotion.map(|why| why.to_string()),
+        "calls": counts.calls, "failures": counts.failures, "overruns": counts.overruns, "mean_us": counts.mean_us(),
     });
     value
 }

@@ -217,8 +217,8 @@ impl Tuner {
         let strategy = generation.strategy.clone();
         let now = Instant::now();
         let interval = state.last_observation.replace(now).map_or(state.config.interval, |last| now - last);
-        let seen =
-            self.observer.observe(now_ms(), interval.as_millis().min(u128::from(u32::MAX)) as u32, fastrand::u64(..));
+        let interval_ms = interval.as_millis().min(u128::from(u32::MAX)) as u32;
+        let seen = self.observer.observe(now_ms(), interval_ms, fastrand::u64(..), generation.planning.read());
 
         let review = state.guard.review(&seen, &self.settings.load());
         if let Some(settings) = review.settings {

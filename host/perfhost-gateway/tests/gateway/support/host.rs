@@ -72,6 +72,12 @@ impl Host {
         self.services.admission.queued()
     }
 
+    /// Turns a knob while the gateway runs.
+    pub(crate) fn turn(&self, id: KnobId, value: i64) {
+        let settings = self.services.settings.load().with(id, &Scope::global(), Value::Integer(value));
+        self.services.settings.store(Arc::new(settings));
+    }
+
     pub(crate) fn drain(&self) {
         self.trigger.drain();
     }

@@ -34,7 +34,9 @@ pub(super) fn list(flags: &ClientFlags) -> Result<()> {
 /// What a running host has: in service, at hand, kept as a file only, and what it refused last.
 fn layout(answer: &Value) -> String {
     let list = |name: &str| answer[name].as_array().into_iter().flatten();
-    let mut rows = vec![row("in service", &answer["in_service"])];
+    let demoted = &answer["in_service"]["planning"]["demoted_because"];
+    let state = if demoted.is_null() { "in service" } else { "in service, tuning only" };
+    let mut rows = vec![row(state, &answer["in_service"])];
     rows.extend(list("at_hand").map(|one| row("at hand", one)));
     if !answer["retired"].is_null() {
         rows.push(row("retired", &answer["retired"]["strategy"]));
@@ -43,6 +45,9 @@ fn layout(answer: &Value) -> String {
     let is_kept_only = |one: &&Value| !shown.contains(&digest(one["digest"].as_str().unwrap_or("-")).to_owned());
     rows.extend(list("kept").filter(is_kept_only).map(|one| row("kept", one)));
     let mut text = table(HEADER, &rows);
+    if let Some(why) = demoted.as_str() {
+        text += &format!("tuning only: {why}\n");
+    }
     for file in list("watched").filter_map(Value::as_str) {
         text += &format!("watching {file}\n");
     }
