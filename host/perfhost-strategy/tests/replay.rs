@@ -70,7 +70,7 @@ impl Strategy for Climber {
             return Err(StrategyError::Timeout { call: "propose", limit_ms: 250 });
         }
         memory.saved = memory.heard;
-        if seen.seed % 3 != 0 {
+        if !seen.seed.is_multiple_of(3) {
             return Ok(Vec::new());
         }
         Ok(vec![Proposal {

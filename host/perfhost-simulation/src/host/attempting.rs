@@ -121,8 +121,7 @@ impl<O: Operator> Host<'_, O> {
     /// Takes note of what an engine has to say, and of when it will have more. Call it after anything that concerns it.
     pub(super) fn hear(&mut self, provider: usize) {
         let mut signals = std::mem::take(&mut self.signals);
-        loop {
-            let Serving::Engine(machine) = &mut self.providers[provider].serving else { break };
+        while let Serving::Engine(machine) = &mut self.providers[provider].serving {
             machine.advance(self.now);
             machine.settle(self.now, &mut signals);
             if signals.is_empty() {

@@ -255,7 +255,7 @@ mod tests {
         journal.learn(&[]).expect("nothing to learn");
         assert_eq!(journal.told().calls.len(), 2, "what came after the proposal belongs to the next");
         journal.propose(&Observation::default()).expect("an answer");
-        assert_eq!(journal.told().calls, [learned.clone()]);
+        assert_eq!(journal.told().calls, std::slice::from_ref(&learned));
 
         // A new instance begins a new page, with all that it was told.
         journal.learn(&[]).expect("nothing to learn");

@@ -99,5 +99,7 @@ fn line(judged: &Judged) -> [String; 4] {
 
 fn percent(part: u64, whole: u64) -> String {
     // Rounded down: only what agrees throughout reads as 100.
-    if whole == 0 { "-".to_owned() } else { format!("{:.1} %", (1_000 * part / whole) as f64 / 10.0) }
+    (1_000 * part)
+        .checked_div(whole)
+        .map_or("-".to_owned(), |thousandths| format!("{:.1} %", thousandths as f64 / 10.0))
 }
