@@ -101,7 +101,6 @@ fn main() -> Result<()> {
                 measured: Duration::from_secs_f64(seconds),
                 between: Duration::from_millis(between_ms),
                 swaps,
-                body: load::body(false, false),
             };
             println!("{}", swaps::run(plan)?);
             Ok(())

@@ -32,7 +32,6 @@ pub(crate) struct Plan {
     pub(crate) between: Duration,
     /// Put in service in turn.
     pub(crate) swaps: Vec<Swap>,
-    pub(crate) body: String,
 }
 
 /// What is put in service.
@@ -92,23 +91,31 @@ pub(crate) fn run(plan: Plan) -> Result<Value> {
     Ok(report(&plan, &samples, &swaps, planned))
 }
 
+/// A request of ordinary size. No two are alike, so that no strategy has the answer in its cache; all are equally long.
+fn body(place: usize) -> String {
+    format!(
+        r#"{{"model":"bench","messages":[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"Name the {place:012} largest cities in France."}}],"max_tokens":64}}"#
+    )
+}
+
 /// One connection: every n-th request of the schedule, each sent when it is due or when the one before is answered.
 fn client(plan: &Plan, number: usize, started: Instant) -> Result<Vec<Sample>> {
-    let request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
-        plan.port,
-        plan.body.len(),
-        plan.body
+    let length = body(0).len();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n",
+        plan.port
     );
     let mut stream = connect(plan.port)?;
     let mut buffer = Vec::with_capacity(16 << 10);
     let mut samples = Vec::new();
     let all = (plan.warm_up + plan.measured).as_secs_f64();
     for turn in 0_usize.. {
-        let due_s = (turn * plan.connections + number) as f64 / plan.rate;
+        let place = turn * plan.connections + number;
+        let due_s = place as f64 / plan.rate;
         if due_s >= all {
             break;
         }
+        let request = head.clone() + &body(place);
         let due = started + Duration::from_secs_f64(due_s);
         thread::sleep(due.saturating_duration_since(Instant::now()));
         stream.write_all(request.as_bytes())?;
