@@ -1,4 +1,4 @@
-//! Where strategies are loaded while requests are served: on threads of their own, of the lowest priority.
+//! Where strategies are loaded while requests are served: on threads of their own, of low priority.
 //!
 //! Compiling keeps every core busy for up to seconds. At the workers' own priority a request would wait behind it for its
 //! turn; like this it takes the time that requests leave.
@@ -8,11 +8,12 @@ use std::thread;
 /// Guest code runs here too, and needs the stack that [`crate::Limits::stack_bytes`] allows, and some to spare.
 const STACK_BYTES: usize = 8 << 20;
 
-/// The lowest priority that the scheduler knows.
+/// Nice enough to get out of the way: a tenth of what a worker gets where both want the same core. At 19 it would be a
+/// seventieth, and a Python guest could take an hour to compile on a machine that requests keep busy.
 #[cfg(target_os = "linux")]
-const LOWEST: i32 = 19;
+const NICENESS: i32 = 10;
 
-/// Runs `work`, and what it spreads over several threads, at the lowest priority, and waits for it.
+/// Runs `work`, and what it spreads over several threads, at a low priority, and waits for it.
 pub(crate) fn run<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(thread::available_parallelism().map_or(1, usize::from))
@@ -32,7 +33,7 @@ pub(crate) fn run<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 /// On Linux a priority is each thread's own; elsewhere it is the process's, and is left alone.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, LOWEST) {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         tracing::debug!(%error, "the priority of a loading thread stays as it is");
     }
 }
@@ -45,10 +46,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_and_what_it_spreads_runs_at_the_lowest_priority_and_the_caller_keeps_its_own() {
+    fn work_and_what_it_spreads_runs_at_a_low_priority_and_the_caller_keeps_its_own() {
         let before = getpriority_process(None).unwrap();
         let inside: Vec<i32> = run(|| (0..64).into_par_iter().map(|_| getpriority_process(None).unwrap()).collect());
-        assert_eq!(inside, [LOWEST; 64]);
+        assert_eq!(inside, [NICENESS; 64]);
         assert_eq!(getpriority_process(None).unwrap(), before);
     }
 }

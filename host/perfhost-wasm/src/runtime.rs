@@ -97,7 +97,7 @@ impl Runtime {
         load::load(self, source, history, &mut load::Report::default()).map(|strategy| strategy as Arc<dyn Strategy>)
     }
 
-    /// As [`Runtime::load`], for a process that serves requests meanwhile: on threads of the lowest priority. Blocks too.
+    /// As [`Runtime::load`], for a process that serves requests meanwhile: on threads of low priority. Blocks too.
     pub fn load_in_background(
         self: &Arc<Self>,
         source: &PluginSource,
