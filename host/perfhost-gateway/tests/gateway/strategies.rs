@@ -101,7 +101,7 @@ async fn one_that_was_too_slow_is_asked_again_when_the_budget_rises_or_it_is_swa
 async fn one_that_is_over_its_budget_now_and_then_stays_in_charge() {
     let calls = AtomicUsize::new(0);
     let uneven = Double::planning(move |asked, candidates| {
-        if calls.fetch_add(1, Ordering::SeqCst) % 4 == 0 {
+        if calls.fetch_add(1, Ordering::SeqCst).is_multiple_of(4) {
             std::thread::sleep(Duration::from_millis(3));
         }
         Ok(Plan::default_for(asked, candidates))
