@@ -36,12 +36,11 @@ class Shell:
         for name in ("CARGO_TARGET_DIR", "VIRTUAL_ENV"):
             self.environment.pop(name, None)
 
-    def lend(self, language):
-        """Puts what is built once for all projects where this project would build it: Python's tools, Rust's crates."""
-        shared = {"python": (".venv", TOOLS / "python"), "rust": ("target", TOOLS / "rust")}.get(language)
-        if shared and not (self.folder / shared[0]).exists():
-            shared[1].mkdir(parents=True, exist_ok=True)
-            (self.folder / shared[0]).symlink_to(shared[1])
+    def lend_crates(self):
+        """Puts a target folder with the dependencies of all Rust projects where this one would make its own."""
+        if (self.folder / "Cargo.toml").exists() and not (self.folder / "target").exists():
+            (TOOLS / "rust").mkdir(parents=True, exist_ok=True)
+            (self.folder / "target").symlink_to(TOOLS / "rust")
 
     def run(self, block):
         """Runs a block of commands; a failure is an assertion with everything that was printed."""

@@ -23,11 +23,11 @@ def component(language, folder):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_guide_leads_to_a_strategy_in_service(language, tmp_path, serve, answered, keep):
-    shell, host = Shell(tmp_path, PERFHOST_LIBRARY_DIR=str(tmp_path / "library")), None
+    shell, host = Shell(tmp_path), None
     for kind, block in blocks(guide(language)):
         if kind == "sh":
             shell.run(block)
-            shell.lend(language)
+            shell.lend_crates()
         elif kind == "console":
             # What the reader starts in a terminal of its own; the first version is the one that others measure.
             assert block == f"perfhost --plugin {component(language, shell.folder).relative_to(shell.folder)}\n"
