@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,22 +18,30 @@ STRATEGIES = TARGET / "strategies"
 
 @pytest.fixture
 def serve(tmp_path):
-    """A function that starts a host without an engine, with the given flags, in front of a canned provider."""
+    """A function that starts a host without an engine, with the given flags, in front of canned providers."""
     hosts = []
-    with Upstream() as upstream:
+    with ExitStack() as stack:
 
-        def start(*flags):
+        def start(*flags, providers=("canned",)):
+            config = tmp_path / f"perfhost-{len(hosts)}.toml"
+            urls = [(name, stack.enter_context(Upstream()).url) for name in providers]
+            config.write_text("".join(f'[[upstream]]\nname = "{name}"\nurl = "{url}"\n' for name, url in urls))
             # A budget that a busy machine does not exceed: what is tested is that the strategy plans, not how fast.
-            flags = ["--upstream", upstream.url, "--interval-ms", "500", "--set", "plan_budget_us=100000", *flags]
+            flags = ["--config", str(config), "--interval-ms", "500", "--set", "plan_budget_us=100000", *flags]
             host = Host(tmp_path / f"data-{len(hosts)}", flags, model=None)
             hosts.append(host)
             host.wait_until_ready()
-            wait_for("the provider's model", lambda: [one for one in host.api("/v1/models")["data"] if one["id"] == MODEL])
+            wait_for("the providers' model", lambda: set(providers) <= set(offering(host)))
             return host
 
         yield start
         for host in hosts:
             host.stop()
+
+
+def offering(host):
+    """Names of the providers that are up."""
+    return [one["name"] for one in host.api("/api/system/status")["providers"] if one["health"] == "up" and one["models"]]
 
 
 @pytest.fixture(scope="session")
