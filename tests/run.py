@@ -123,6 +123,23 @@ def documents(counts):
     run(["cargo", "test", "--locked", "--workspace", "--doc"], counts)
 
 
+def pytest(folder, counts):
+    """Runs a folder of pytest tests against the binary as cargo builds it for tests."""
+    python = VENV / "bin" / "python"
+    if not python.exists():
+        run([sys.executable, "-m", "venv", str(VENV)])
+    run([str(python), "-m", "pip", "install", "--quiet", "--requirement", "tests/e2e/requirements.txt"])
+    run([str(python), "-m", "pytest", folder, "-p", "no:cacheprovider", "--durations=15"], counts,
+        env={"PERFHOST_BINARY": str(TARGET / "debug" / "perfhost"), "PYTHONDONTWRITEBYTECODE": "1"})
+
+
+def authoring(counts):
+    """Strategies in every language: templates, guides and examples, built with pinned tools and served."""
+    run(["cargo", "build", "--locked", "--package", "perfhost"])
+    run([sys.executable, "tests/authoring/toolchain.py", str(TOOLS)])
+    pytest("tests/authoring", counts)
+
+
 def e2e(counts):
     """The real engine, the real model and real clients against the binary as cargo builds it for tests."""
     run(["cargo", "build", "--locked", "--package", "perfhost"])
@@ -130,17 +147,11 @@ def e2e(counts):
               if folder.is_dir() and folder.name != "guest-nosy"]
     run(["cargo", "build", "--locked", "--profile", "guest", "--target", "wasm32-unknown-unknown",
          "--target-dir", str(TARGET / "guests"), *guests])
-    python = VENV / "bin" / "python"
-    if not python.exists():
-        run([sys.executable, "-m", "venv", str(VENV)])
-    run([str(python), "-m", "pip", "install", "--quiet", "--requirement", "tests/e2e/requirements.txt"])
-    binary = TARGET / "debug" / "perfhost"
-    run([str(binary), "setup"])
-    run([str(python), "-m", "pytest", "tests/e2e", "-p", "no:cacheprovider", "--durations=15"], counts,
-        env={"PERFHOST_BINARY": str(binary), "PYTHONDONTWRITEBYTECODE": "1"})
+    run([str(TARGET / "debug" / "perfhost"), "setup"])
+    pytest("tests/e2e", counts)
 
 
-STEPS = [formatting, clippy, deny, advisories, rust, documents, e2e]
+STEPS = [formatting, clippy, deny, advisories, rust, documents, authoring, e2e]
 
 
 def main():
