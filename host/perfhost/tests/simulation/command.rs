@@ -5,9 +5,9 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 fn perfhost(arguments: &[&str]) -> Output {
-    let folder = std::env::temp_dir().join("perfhost-test-library");
     let mut command = Command::new(env!("CARGO_BIN_EXE_perfhost"));
-    command.args(["plugin", "test"]).args(arguments).env("PERFHOST_LIBRARY_DIR", folder).output().unwrap()
+    command.args(["plugin", "test"]).args(arguments).env("PERFHOST_LIBRARY_DIR", env!("CARGO_TARGET_TMPDIR"));
+    command.output().unwrap()
 }
 
 fn text(output: &[u8]) -> String {
@@ -67,10 +67,6 @@ fn a_printed_scenario_can_be_edited_and_run() {
     let printed = perfhost(&["aggressive", "--scenario", "burst", "--print-scenario"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.toml");
-    std::fs::write(&file, text(&printed.stdout).replace("\"burst\"", "\"mine\"")).unwrap();
-    let output = perfhost(&["conservative", "--scenario", &file.to_string_lossy(), "--duration", "2m"]);
-    // The kind of arrivals is called burst as well: replaced too, it is refused by name.
-    assert!(text(&output.stderr).contains("unknown variant `mine`"), "{}", text(&output.stderr));
     std::fs::write(&file, text(&printed.stdout).replacen("\"burst\"", "\"mine\"", 1)).unwrap();
     let output = perfhost(&["conservative", "--scenario", &file.to_string_lossy(), "--duration", "2m"]);
     assert!(output.status.success() && text(&output.stdout).starts_with("mine: "), "{}", text(&output.stderr));
