@@ -6,7 +6,7 @@
 //! - `calling`: admit, and the life of what goes upstream
 //! - `attempting`: send and first byte, with retries, hedging and time limits
 //! - `ending`: what is recorded
-//! - `watching`: the ticks, what a strategy sees, and what its settings do
+//! - `watching`: the ticks and what a strategy sees; `turning`: what its settings do; `disturbing`: what goes wrong
 //! - `admission`, `cache`, `provider`, `recent`: the parts they work with
 
 mod admission;
@@ -14,16 +14,18 @@ mod arriving;
 mod attempting;
 mod cache;
 mod calling;
+mod disturbing;
 mod ending;
 mod provider;
 mod recent;
+mod turning;
 mod watching;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use perfhost_strategy::observation::Hardware;
-use perfhost_strategy::{Candidate, Plan, Settings, StrategyError, Value};
+use perfhost_strategy::{Candidate, Plan, Settings, StrategyError};
 
 use crate::agenda::Agenda;
 use crate::ending::CacheUse;
@@ -38,8 +40,8 @@ use crate::traffic::{Ask, Traffic};
 use admission::{Admission, Place};
 use cache::Cache;
 use provider::Provider;
-pub use watching::KnobTrack;
-pub(crate) use watching::offered;
+pub use turning::KnobTrack;
+pub(crate) use turning::offered;
 
 /// A simulated host.
 pub(crate) struct Host<'a, O> {
@@ -68,7 +70,8 @@ pub(crate) struct Host<'a, O> {
     other_bytes: u64,
     hardware: Hardware,
     next_look: Moment,
-    windows: Windows,
+    /// `None` when nobody looks.
+    windows: Option<Windows>,
     recorder: Recorder,
     knobs: Vec<KnobTrack>,
     /// Room that is used again.
@@ -204,7 +207,7 @@ impl<'a, O: Operator> Host<'a, O> {
             providers: fleet.providers.iter().map(provider).collect(),
             managed: fleet.providers.iter().position(|provider| provider.is_managed()),
             admission: Admission::new(settings.concurrency_limit),
-            windows: Windows::new(&fleet.scopes),
+            windows: operator.is_looking().then(|| Windows::new(&fleet.scopes)),
             recorder: Recorder::new(scenario),
             closes: Moment::from_seconds(scenario.duration_s),
             next_look: Moment::from_seconds(scenario.interval_s),
@@ -297,14 +300,5 @@ impl<'a, O: Operator> Host<'a, O> {
             Event::Disturbs => self.disturb(),
             Event::Ticks(number) => self.tick(number),
         }
-    }
-}
-
-/// A knob's values over a run.
-impl KnobTrack {
-    /// The value that holds at a time, in seconds from the start.
-    pub fn at(&self, seconds: f64) -> Option<&Value> {
-        let after = self.values.partition_point(|(at_s, _)| *at_s <= seconds);
-        after.checked_sub(1).map(|at| &self.values[at].1)
     }
 }

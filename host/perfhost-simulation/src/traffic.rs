@@ -189,9 +189,9 @@ mod tests {
     fn a_poisson_process_has_its_rate_and_a_variance_as_large() {
         let times = arrivals(Arrivals::Poisson { per_second: 5.0 }, 20_000.0);
         assert!((times.len() as f64 / 100_000.0 - 1.0).abs() < 0.02);
-        let counts: Vec<f64> =
-            (0..2_000).map(|at| count(&times, f64::from(at) * 10.0, f64::from(at + 1) * 10.0)).collect();
-        let variance = counts.iter().map(|count| (count - 50.0).powi(2)).sum::<f64>() / 2_000.0;
+        let mut counts = vec![0.0; 2_000];
+        times.iter().for_each(|at| counts[(at / 10.0) as usize] += 1.0);
+        let variance = counts.iter().map(|count: &f64| (count - 50.0).powi(2)).sum::<f64>() / 2_000.0;
         assert!((variance / 50.0 - 1.0).abs() < 0.1, "{variance}");
     }
 

@@ -106,14 +106,13 @@ impl<O: Operator> Host<'_, O> {
             let call = self.calls.get(*call);
             call.is_some_and(|call| call.leader == Some(key) || call.followers.contains(&key))
         });
-        let (provider, counted) = match call.and_then(|call| self.calls.get(call)) {
-            Some(call) => (Some(call.provider), call.counted as u32),
-            None => (None, 0),
-        };
+        let mut reached = (None, 0);
         if let Some(call) = call {
+            self.count_tokens(call);
+            reached = self.calls.get(call).map_or(reached, |call| (Some(call.provider), call.counted as u32));
             self.forget_watcher(call, key);
         }
-        self.finish_request(key, Ending::Cancelled, provider, counted, None);
+        self.finish_request(key, Ending::Cancelled, reached.0, reached.1, None);
     }
 
     /// The candidates for a model as the host knows them now, in place. Those that are down are left out unless all are.

@@ -103,7 +103,6 @@ impl<O: Operator> Host<'_, O> {
         call.leader = call.leader.filter(|leader| *leader != request);
         call.followers.retain(|follower| *follower != request);
         if call.leader.is_none() && call.followers.is_empty() {
-            self.count_tokens(key);
             self.end_call(key, Ending::Cancelled);
         }
     }
@@ -159,8 +158,11 @@ impl<O: Operator> Host<'_, O> {
         if !call.ask.is_streaming {
             return;
         }
-        let so_far = match &self.providers[attempt.provider].serving {
-            Serving::Engine(machine) => machine.progress(super::AttemptKey { call: key, number: attempt.number }),
+        let so_far = match &mut self.providers[attempt.provider].serving {
+            Serving::Engine(machine) => {
+                machine.advance(self.now);
+                machine.progress(super::AttemptKey { call: key, number: attempt.number })
+            }
             Serving::Cloud(_) => attempt.first_token.map(|first| 1.0 + self.now.seconds_since(first) / attempt.token_s),
         };
         // Rounding must not count a token before it is whole, nor one too many.
@@ -173,8 +175,9 @@ impl<O: Operator> Host<'_, O> {
         let new = tokens.saturating_sub(call.counted);
         call.counted += new;
         if new > 0 {
-            let scopes = self.fleet.scopes_of(Some(call.provider), call.ask.model);
-            self.windows.add_tokens(scopes, new);
+            if let Some(windows) = &mut self.windows {
+                windows.add_tokens(self.fleet.scopes_of(Some(call.provider), call.ask.model), new);
+            }
             if self.now <= self.closes {
                 self.recorder.add_tokens(self.now, new);
             }

@@ -20,7 +20,9 @@ impl<O: Operator> Host<'_, O> {
         let Some(request) = self.requests.remove(key) else { return };
         let ask = request.ask;
         let has_answer = output_tokens > 0 || request.cache == CacheUse::Hit;
-        let waited_until = call.map(|call| call.admitted.unwrap_or(self.now));
+        // Who shared an answer neither waited for a place nor sent anything.
+        let own = call.filter(|_| request.cache != CacheUse::Shared);
+        let waited_ms = |call: &Call| call.admitted.unwrap_or(self.now).ms_since(call.began);
         let end = RequestEnd {
             number: request.number,
             arm: request.arm,
@@ -34,13 +36,15 @@ impl<O: Operator> Host<'_, O> {
             model: ask.model,
             response_ms: self.now.ms_since(request.arrived) + OVERHEAD_MS,
             first_token_ms: request.first_token.map(|first| first.ms_since(request.arrived) + OVERHEAD_MS),
-            queue_ms: call.zip(waited_until).map_or(0.0, |(call, until)| until.ms_since(call.began)),
-            upstream_ms: call.and_then(|call| call.sent).map_or(0.0, |sent| self.now.ms_since(sent)),
+            queue_ms: own.map_or(0.0, waited_ms),
+            upstream_ms: own.and_then(|call| call.sent).map_or(0.0, |sent| self.now.ms_since(sent)),
             prompt_tokens: if has_answer { ask.prompt_tokens } else { 0 },
             output_tokens,
             session: ask.session,
         };
-        self.windows.add(self.fleet.scopes_of(provider, ask.model), &end);
+        if let Some(windows) = &mut self.windows {
+            windows.add(self.fleet.scopes_of(provider, ask.model), &end);
+        }
         self.recorder.add(&end);
         self.operator.finished(&end);
         if let Some((client, number)) = request.client {
