@@ -106,7 +106,7 @@ impl Rule {
             let read = if number > MOST_RULES {
                 Err((0, Problem::TooMany { allowed: MOST_RULES }))
             } else {
-                Self::read(bare).and_then(|rule| rule.check_unlike(&rules).map(|()| rule))
+                Self::parse(bare).and_then(|rule| rule.check_unlike(&rules).map(|()| rule))
             };
             rules.push(read.map_err(|(at, problem)| {
                 let position =
@@ -117,7 +117,7 @@ impl Rule {
         Ok(rules)
     }
 
-    fn read(line: &str) -> Result<Self, (usize, Problem)> {
+    fn parse(line: &str) -> Result<Self, (usize, Problem)> {
         if line.trim().len() > MOST_LINE_BYTES {
             return Err((0, Problem::TooLong { allowed: MOST_LINE_BYTES }));
         }

@@ -149,6 +149,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let decisions = tokio::spawn(decide(tuner, shutdown.clone()));
     let reloads = tokio::spawn(reloader.run(shutdown.clone()));
 
+    warn_of_idle_rules(&config, &strategies);
     let identity = strategies.in_service().load().strategy.identity().clone();
     info!(%listen, strategy = identity.name, version = identity.version, started_in_ms = started.elapsed().as_millis() as u64, "serving");
     let workers = config.workers;
@@ -175,6 +176,17 @@ pub fn parameters_of(config: Arc<Config>) -> Arc<Parameters> {
         let first = config.plugins.first().map(|plugin| crate::built_in::stem(plugin)).unwrap_or_default();
         config.parameters_for(name, first == name)
     })
+}
+
+/// Rules that nobody reads are a mistake that nothing else would show.
+pub(crate) fn warn_of_idle_rules(config: &Config, strategies: &Strategies) {
+    let strategy = strategies.in_service().load().strategy.identity().name.clone();
+    if config.has_rules && strategy != "rules" {
+        warn!(
+            strategy,
+            "rules are configured and another strategy is in service; put `rules` in service to have them followed"
+        );
+    }
 }
 
 async fn add_providers(fleet: &Arc<Fleet>, config: &Config, sources: &Sources) {

@@ -13,6 +13,7 @@ use perfhost_upstream::{ApiKey, Endpoint, ProviderConfig, ProviderKind};
 
 use super::load::{ConfigError, Sources};
 use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawUpstream};
+use super::rules;
 use crate::built_in;
 
 /// Where perfhost listens when nothing else is said.
@@ -47,6 +48,8 @@ pub struct Config {
     pub engine: EngineChoice,
     /// Parameters by strategy; the empty name holds those of `--param`, for the strategy in service.
     pub parameters: BTreeMap<String, Vec<(String, String)>>,
+    /// Rules are configured, which only the strategy `rules` reads.
+    pub has_rules: bool,
     /// Start values.
     pub settings: Settings,
     /// Narrower bounds; `None` for a knob that strategies may not turn.
@@ -116,6 +119,16 @@ impl Config {
                 (strategy, pairs.into_iter().map(|(name, value)| (name, value.to_string())).collect())
             })
             .collect();
+        let has_rules = !raw.rule.is_empty();
+        if has_rules {
+            let given = parameters.entry(rules::STRATEGY.to_owned()).or_default();
+            if given.iter().any(|(name, _)| name == rules::PARAMETER) {
+                let message =
+                    "rules are there as [[rule]] tables and as the text parameters.rules.rules: keep one of them";
+                return Err(ConfigError::value("rule", message));
+            }
+            given.push((rules::PARAMETER.to_owned(), rules::text(&raw.rule)?));
+        }
         for pair in &sources.parameters {
             let (name, value) = split_pair("--param", pair)?;
             parameters.entry(String::new()).or_default().push((name, value));
@@ -132,6 +145,7 @@ impl Config {
             upstreams: upstreams(raw.upstream, sources)?,
             engine: engine(raw.engine)?,
             parameters,
+            has_rules,
             settings: settings(&raw.knobs, &sources.set)?,
             limits: limits(&raw.limits)?,
             interval,
