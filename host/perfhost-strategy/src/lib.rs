@@ -13,6 +13,7 @@
 //! - [`guard`]: judges it, applies what is safe, measures, rolls back
 //! - [`supervisor`]: when a strategy that keeps failing is retired, and when it is tried again
 //! - [`plan`]: its answer for one request
+//! - [`rule`]: the written form of "when this is measured for so long, do that"
 //! - [`advice`]: its answer on variants of a model
 //! - [`strategy`]: the trait that a loaded strategy implements, and how it can fail
 //! - [`generation`]: one loaded strategy in service
@@ -29,6 +30,7 @@ pub mod observation;
 pub mod plan;
 pub mod proposal;
 pub mod replay;
+pub mod rule;
 pub mod scope;
 pub mod settings;
 pub mod shared;

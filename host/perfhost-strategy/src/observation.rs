@@ -43,6 +43,7 @@ pub mod metric {
         CACHE_HIT_RATE = "cache_hit_rate", "ratio", "Share of cacheable requests answered from the cache or by a request already under way.";
         CPU_USAGE = "cpu_usage", "ratio", "Share of all cores in use on this machine.";
         MEMORY_USED = "memory_used_bytes", "bytes", "Memory in use on this machine.";
+        MEMORY_USAGE = "memory_usage", "ratio", "Share of this machine's memory in use.";
         PROCESS_CPU = "process_cpu", "ratio", "Share of all cores that this process (or the engine, in its scope) uses.";
         PROCESS_MEMORY = "process_memory_bytes", "bytes", "Resident memory of this process (or of the engine, in its scope).";
         ENGINE_SLOTS_BUSY = "engine_slots_busy", "count", "Engine slots that are generating.";

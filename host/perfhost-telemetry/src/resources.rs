@@ -236,6 +236,10 @@ impl ResourceSnapshot {
         let host = Scope::global();
         telemetry.gauge(metric::CPU_USAGE, &host, self.host.cpu_share);
         telemetry.gauge(metric::MEMORY_USED, &host, self.host.memory_used_bytes as f64);
+        if self.host.memory_total_bytes > 0 {
+            let share = self.host.memory_used_bytes as f64 / self.host.memory_total_bytes as f64;
+            telemetry.gauge(metric::MEMORY_USAGE, &host, share);
+        }
         telemetry.gauge(metric::PROCESS_CPU, &host, self.process.cpu_share);
         telemetry.gauge(metric::PROCESS_MEMORY, &host, self.process.memory_bytes as f64);
         for (at, engine) in self.engines.iter().enumerate() {

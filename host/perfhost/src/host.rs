@@ -181,6 +181,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let reloads = tokio::spawn(reloader.run(shutdown.clone()));
     let watch = tokio::spawn(watcher.run(shutdown.clone()));
 
+    warn_of_idle_rules(&config, &strategies);
     let identity = strategies.in_service().load().strategy.identity().clone();
     info!(%listen, strategy = identity.name, version = identity.version, started_in_ms = started.elapsed().as_millis() as u64, "serving");
     let workers = config.workers;
@@ -225,6 +226,17 @@ fn begin(
         places.push(Place { provider: engine.provider().to_owned(), is_managed: true });
     }
     tuned.start_values(config, &surroundings, &offered(config, hardware.logical_cores, &places))
+}
+
+/// Rules that nobody reads are a mistake that nothing else would show.
+pub(crate) fn warn_of_idle_rules(config: &Config, strategies: &Strategies) {
+    let strategy = strategies.in_service().load().strategy.identity().name.clone();
+    if config.has_rules && strategy != "rules" {
+        warn!(
+            strategy,
+            "rules are configured and another strategy is in service; put `rules` in service to have them followed"
+        );
+    }
 }
 
 async fn add_providers(fleet: &Arc<Fleet>, config: &Config, sources: &Sources) {

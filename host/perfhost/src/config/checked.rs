@@ -13,6 +13,7 @@ use perfhost_upstream::{ApiKey, Endpoint, ProviderConfig, ProviderKind};
 
 use super::load::{ConfigError, Sources};
 use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
+use super::rules;
 use crate::built_in;
 
 /// Where perfhost listens when nothing else is said.
@@ -51,6 +52,8 @@ pub struct Config {
     pub engine: EngineChoice,
     /// Parameters by strategy; the empty name holds those of `--param`, for the strategy in service.
     pub parameters: BTreeMap<String, Vec<(String, String)>>,
+    /// Rules are configured, which only the strategy `rules` reads.
+    pub has_rules: bool,
     /// Start values.
     pub settings: Settings,
     /// Of these, the ones that `--set` gave.
@@ -137,6 +140,16 @@ impl Config {
                 (strategy, pairs.into_iter().map(|(name, value)| (name, value.to_string())).collect())
             })
             .collect();
+        let has_rules = !raw.rule.is_empty();
+        if has_rules {
+            let given = parameters.entry(rules::STRATEGY.to_owned()).or_default();
+            if given.iter().any(|(name, _)| name == rules::PARAMETER) {
+                let message =
+                    "rules are there as [[rule]] tables and as the text parameters.rules.rules: keep one of them";
+                return Err(ConfigError::value("rule", message));
+            }
+            given.push((rules::PARAMETER.to_owned(), rules::text(&raw.rule)?));
+        }
         if !sources.parameters.is_empty() {
             parameters.entry(String::new()).or_default().extend(pairs("--param", &sources.parameters)?);
         }
@@ -154,6 +167,7 @@ impl Config {
             upstreams: upstreams(raw.upstream, sources)?,
             engine: engine(raw.engine)?,
             parameters,
+            has_rules,
             settings,
             from_flags,
             is_fresh: raw.tuning.fresh.unwrap_or(false),

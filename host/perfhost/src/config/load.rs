@@ -209,4 +209,22 @@ mod tests {
         let error = from_file("a.toml", "[knobs]\nretries = 99\n").expect_err("out of bounds").to_string();
         assert!(error.contains("knobs.retries") && error.contains("0 to 10"), "{error}");
     }
+
+    #[test]
+    fn rules_read_alike_in_three_notations_and_become_a_parameter_of_their_strategy() {
+        let notations = [
+            ("a.toml", "[[rule]]\nwhen = 'cpu_usage > 7.0'\nfor = '5m'\ndo = ['shed_load', 'reduce_slots']\n"),
+            ("a.yaml", "rule:\n  - when: cpu_usage > 7.0\n    for: 5m\n    do: [shed_load, reduce_slots]\n"),
+            ("a.json", r#"{"rule": [{"when": "cpu_usage > 7.0", "for": "5m", "do": ["shed_load", "reduce_slots"]}]}"#),
+        ];
+        for (name, text) in notations {
+            let config = from_file(name, text).expect(name);
+            let given = config.parameters_for("rules", true);
+            let text = "cpu_usage > 7.0 for 5m -> shed_load, reduce_slots".to_owned();
+            assert_eq!((config.has_rules, given), (true, vec![("rules".to_owned(), text)]), "{name}");
+        }
+        let both = "[[rule]]\nwhen = 'cpu_usage > 7.0'\ndo = 'shed_load'\n[parameters.rules]\nrules = 'x'\n";
+        let error = from_file("a.toml", both).expect_err("twice").to_string();
+        assert!(error.starts_with("rule: ") && error.contains("parameters.rules.rules"), "{error}");
+    }
 }

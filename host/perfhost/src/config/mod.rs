@@ -6,6 +6,7 @@
 pub mod checked;
 pub mod load;
 pub mod raw;
+mod rules;
 
 pub use checked::{Config, OtlpConfig, pairs};
 pub use load::{Sources, load};

@@ -31,6 +31,8 @@ pub struct Raw {
     pub engine: RawEngine,
     /// Parameters of the strategies, by their names.
     pub parameters: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Rules of the `rules` strategy, in parts.
+    pub rule: Vec<RawRule>,
     /// Start values of knobs: `name = value` for the host, `[knobs.PROVIDER]` tables for a provider.
     pub knobs: BTreeMap<String, RawKnob>,
     /// Bounds within which strategies may turn knobs: `name = [lowest, highest]`, or `name = "fixed"`.
@@ -73,6 +75,56 @@ pub struct RawEngine {
     pub program: Option<PathBuf>,
     /// Serve embeddings too; costs prompt speed.
     pub embeddings: Option<bool>,
+}
+
+/// One rule; what each part may say is in [`perfhost_strategy::rule`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRule {
+    /// What people call it.
+    pub name: Option<String>,
+    /// Conditions: `cpu_usage > 7.0`, joined by `and`.
+    pub when: String,
+    /// For how long: `5m`.
+    #[serde(rename = "for")]
+    pub hold: Option<String>,
+    /// What to do: one action or a list of them.
+    #[serde(rename = "do")]
+    pub actions: OneOrMany,
+    /// What ends it: `cpu_usage < 5.0 for 2m`.
+    pub until: Option<String>,
+    /// Act again each time this has passed while it holds.
+    pub every: Option<String>,
+    /// Time after its end before it may fire again.
+    pub cooldown: Option<String>,
+    /// What it changed stays.
+    pub keep: Option<bool>,
+}
+
+/// One text, or a list of them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// A list.
+    Many(Vec<String>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl OneOrMany {
+    /// All of them.
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            OneOrMany::One(one) => std::slice::from_ref(one),
+            OneOrMany::Many(many) => many,
+        }
+    }
 }
 
 /// A knob's value, or a provider's table of them.

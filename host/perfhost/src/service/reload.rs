@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::strategies::Strategies;
 use super::tuner::Tuner;
 use crate::config::{self, Config, Sources};
-use crate::host::parameters_of;
+use crate::host::{parameters_of, warn_of_idle_rules};
 
 /// Time between two looks at the file. Looking, not being told, works on every file system and through renames.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -124,6 +124,7 @@ impl Reloader {
         }
         self.follow_upstreams(&before, &next);
         self.tuner.configure(next.clone());
+        warn_of_idle_rules(&next, &self.strategies);
         *self.in_force.lock() = next;
         info!("configuration reloaded");
     }
