@@ -3,8 +3,9 @@
 //! A plugin whose compiled code is cached passed the first stages when that code was made, so they are not done again.
 
 pub mod component;
+mod difference;
 mod link;
-mod parse;
+pub(crate) mod parse;
 mod smoke;
 mod types;
 
