@@ -202,10 +202,14 @@ impl StrategyError {
                 )
             }
             StrategyError::OutputTooLarge { limit, what, .. } => format!("answer with {what} of at most {limit}"),
+            StrategyError::InvalidAnswer { call: "plan-request", .. } => {
+                "name each candidate of this call at most once, by its place in the list, and at least one".to_owned()
+            }
+            StrategyError::InvalidAnswer { call: "propose" | "recommend", .. } => {
+                "answer finite numbers only: look for divisions by counts and windows that are empty".to_owned()
+            }
             StrategyError::InvalidAnswer { call, .. } => {
-                format!(
-                    "check what {call} answers before it is returned, and use the bindings of the contract as generated"
-                )
+                format!("answer {call} as the contract says, with its bindings as they are generated")
             }
             StrategyError::NotGranted { import, .. } => {
                 format!("do without {import}: strategies have no files, network, environment or clock of their own")

@@ -68,9 +68,7 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
         let request = requests::ordinary(&mut trial.numbers);
         let candidates = requests::candidates(&mut trial.numbers, 3, 10);
         plan_once(trial, &strategy, &request, &candidates);
-        if call % 16 == 0 {
-            grown.look(strategy.memory().planning_bytes, call * PARTS / plans.max(1));
-        }
+        grown.look(strategy.memory().planning_bytes, call * PARTS / plans.max(1));
     }
     trial.figures.planning_bytes = strategy.memory().planning_bytes;
     report(trial, &grown, "plan-request", plans);

@@ -11,7 +11,7 @@ use crate::strategy::World;
 use crate::{Candidate, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 
 /// Failures of one kind after which a phase is given up: each may take the whole time limit of a call.
-pub(super) const MOST_FAILURES: u64 = 10;
+pub(super) const MOST_FAILURES: u64 = 5;
 
 /// Times that are kept of each kind of call.
 const MOST_TIMES: usize = 4_096;
