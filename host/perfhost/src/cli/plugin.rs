@@ -1,6 +1,12 @@
 //! `perfhost plugin …` as typed.
 
+mod bench;
+mod check;
+
 use clap::Subcommand;
+
+pub use bench::BenchFlags;
+pub use check::CheckFlags;
 
 use super::{ClientFlags, Output};
 
@@ -17,6 +23,10 @@ pub enum PluginCommand {
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// Does it keep to the contract? Every loading stage, and a conformance run over made-up and recorded observations
+    Check(CheckFlags),
+    /// What its calls cost, what memory it takes, and how fast it loads
+    Bench(BenchFlags),
     /// Put another strategy in service on a running host
     Swap {
         /// A path, or the name of a built-in strategy

@@ -116,8 +116,9 @@ impl Config {
                 (strategy, pairs.into_iter().map(|(name, value)| (name, value.to_string())).collect())
             })
             .collect();
-        if !sources.parameters.is_empty() {
-            parameters.entry(String::new()).or_default().extend(pairs("--param", &sources.parameters)?);
+        for pair in &sources.parameters {
+            let (name, value) = split_pair("--param", pair)?;
+            parameters.entry(String::new()).or_default().push((name, value));
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
@@ -149,11 +150,6 @@ impl Config {
         }
         pairs
     }
-}
-
-/// Reads `name=value` pairs, as flags give them; `place` is the flag.
-pub fn pairs(place: &str, given: &[String]) -> Result<Vec<(String, String)>, ConfigError> {
-    given.iter().map(|pair| split_pair(place, pair)).collect()
 }
 
 fn split_pair(place: &str, pair: &str) -> Result<(String, String), ConfigError> {

@@ -7,5 +7,5 @@ pub mod checked;
 pub mod load;
 pub mod raw;
 
-pub use checked::{Config, pairs};
+pub use checked::Config;
 pub use load::{Sources, load};
