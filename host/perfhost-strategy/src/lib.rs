@@ -16,10 +16,12 @@
 //! - [`rule`]: the written form of "when this is measured for so long, do that"
 //! - [`advice`]: its answer on variants of a model
 //! - [`strategy`]: the trait that a loaded strategy implements, and how it can fail
+//! - [`conformance`]: whether a strategy keeps to the contract
 //! - [`generation`]: one loaded strategy in service
 //! - [`shared`]: how a new snapshot reaches the hot paths without a lock
 
 pub mod advice;
+pub mod conformance;
 pub mod decision;
 pub mod experiment;
 pub mod generation;

@@ -28,6 +28,7 @@ use referee::Referee;
 use subject::Subject;
 
 pub use figures::{Figures, KnobFigures};
+pub(crate) use subject::{fleet_in, offered_in};
 
 /// One cycle of the log with what was decided in it.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]

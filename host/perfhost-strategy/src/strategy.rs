@@ -154,6 +154,76 @@ pub enum StrategyError {
     },
 }
 
+impl StrategyError {
+    /// A stable word for each kind of failure.
+    pub fn code(&self) -> &'static str {
+        match self {
+            StrategyError::Trap { .. } => "trap",
+            StrategyError::Timeout { .. } => "timeout",
+            StrategyError::OutOfMemory { .. } => "out-of-memory",
+            StrategyError::OutputTooLarge { .. } => "output-too-large",
+            StrategyError::InvalidAnswer { .. } => "invalid-answer",
+            StrategyError::NotGranted { .. } => "not-granted",
+            StrategyError::Fault { .. } => "fault",
+            StrategyError::NotExported { .. } => "not-exported",
+        }
+    }
+
+    /// The contract's function that failed.
+    pub fn call(&self) -> &'static str {
+        match self {
+            StrategyError::Trap { call, .. }
+            | StrategyError::Timeout { call, .. }
+            | StrategyError::OutOfMemory { call, .. }
+            | StrategyError::OutputTooLarge { call, .. }
+            | StrategyError::InvalidAnswer { call, .. }
+            | StrategyError::NotGranted { call, .. }
+            | StrategyError::Fault { call, .. }
+            | StrategyError::NotExported { call } => call,
+        }
+    }
+
+    /// What to do about it, as an instruction to the strategy's author.
+    pub fn fix(&self) -> String {
+        match self {
+            StrategyError::Trap { call, .. } => {
+                format!(
+                    "find what panics or aborts in {call}, and answer a fault instead where an answer is not possible"
+                )
+            }
+            StrategyError::Timeout { call, limit_ms } => {
+                format!(
+                    "make {call} end within {limit_ms} ms of processor time; do longer work in small steps over many calls"
+                )
+            }
+            StrategyError::OutOfMemory { limit_bytes, .. } => {
+                format!(
+                    "keep within {limit_bytes} bytes: drop what is no longer needed, and bound every list that grows"
+                )
+            }
+            StrategyError::OutputTooLarge { limit, what, .. } => format!("answer with {what} of at most {limit}"),
+            StrategyError::InvalidAnswer { call: "plan-request", .. } => {
+                "name each candidate of this call at most once, by its place in the list, and at least one".to_owned()
+            }
+            StrategyError::InvalidAnswer { call: "propose" | "recommend", .. } => {
+                "answer finite numbers only: look for divisions by counts and windows that are empty".to_owned()
+            }
+            StrategyError::InvalidAnswer { call, .. } => {
+                format!("answer {call} as the contract says, with its bindings as they are generated")
+            }
+            StrategyError::NotGranted { import, .. } => {
+                format!("do without {import}: strategies have no files, network, environment or clock of their own")
+            }
+            StrategyError::Fault { call, .. } => {
+                format!("answer {call} where an answer is possible; what is missing is in the message")
+            }
+            StrategyError::NotExported { call } => {
+                format!("export the interface that {call} belongs to, or do not call it")
+            }
+        }
+    }
+}
+
 /// A loaded strategy. Calls are synchronous and bounded in time; every method may be called from any thread.
 pub trait Strategy: Send + Sync {
     /// Exactly which strategy this is.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 /// Limits for every strategy of one [`crate::Runtime`]. The defaults are meant for production.
 ///
 /// Times are processor time of the calling thread: a machine that is busy with other things costs a strategy nothing.
@@ -80,5 +82,42 @@ impl Default for Limits {
             max_log_line_bytes: 4 << 10,
             cache_bytes: 512 << 20,
         }
+    }
+}
+
+/// One limit, for people and programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LimitInForce {
+    /// Its name: the field of [`Limits`], without its unit.
+    pub name: &'static str,
+    /// How much is allowed.
+    pub value: u64,
+    /// In `bytes`, `ms` or `count`.
+    pub unit: &'static str,
+}
+
+impl Limits {
+    /// What holds for one strategy and its calls, by name. Limits of the host as a whole are left out.
+    pub fn in_force(&self) -> Vec<LimitInForce> {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        [
+            ("file", self.max_file_bytes, "bytes"),
+            ("memory", self.memory_bytes, "bytes"),
+            ("stack", self.stack_bytes as u64, "bytes"),
+            ("output", self.max_output_bytes as u64, "bytes"),
+            ("text", self.max_text_bytes as u64, "bytes"),
+            ("state", self.max_state_bytes as u64, "bytes"),
+            ("plan", ms(self.plan_timeout), "ms"),
+            ("call", ms(self.call_timeout), "ms"),
+            ("load", ms(self.load_timeout), "ms"),
+            ("table_elements", self.table_elements, "count"),
+            ("proposals", self.max_proposals as u64, "count"),
+            ("order", self.max_order as u64, "count"),
+            ("advice", self.max_advice as u64, "count"),
+            ("description_items", self.max_description_items as u64, "count"),
+            ("log_lines_per_second", u64::from(self.log_lines_per_second), "count"),
+        ]
+        .map(|(name, value, unit)| LimitInForce { name, value, unit })
+        .to_vec()
     }
 }

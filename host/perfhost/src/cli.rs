@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Sources;
 use crate::config::raw::{Raw, RawEngine, RawTuning, RawUpstream};
 
-pub use plugin::{PluginCommand, TestFlags};
+pub use plugin::{BenchFlags, CheckFlags, PluginCommand, TestFlags};
 pub use replay::ReplayFlags;
 
 /// A host for sandboxed optimization strategies in front of LLM providers.
@@ -164,6 +164,12 @@ pub enum LogLevel {
     Debug,
     /// Everything
     Trace,
+}
+
+/// Reads `name=value`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("name=value is expected")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// Flags of commands that ask a running host.

@@ -1,8 +1,7 @@
 //! The guard beside the replay. It lives through what really happened, so that at each moment it can say of other
 //! proposals what it would have said then.
 
-use super::subject::offered_in;
-use super::{Judged, LoggedCycle};
+use super::{Judged, LoggedCycle, offered_in};
 use crate::guard::{Guard, GuardPolicy};
 use crate::journal::{Call, GuardCall};
 use crate::knob::OfferedKnob;

@@ -217,7 +217,7 @@ fn fleet(strategy: &dyn Strategy, names: &FleetNames) -> Result<(), StrategyErro
 }
 
 /// Every knob whose setting the observation shows, with the registry's bounds.
-pub(super) fn offered_in(seen: &Observation) -> Vec<OfferedKnob> {
+pub(crate) fn offered_in(seen: &Observation) -> Vec<OfferedKnob> {
     let offered = seen.settings.iter().filter_map(|setting| {
         let knob = crate::KnobId::by_name(&setting.name)?.knob();
         Some(OfferedKnob { at: setting.scope.clone(), bounds_here: knob.bounds.clone(), knob })
@@ -225,7 +225,8 @@ pub(super) fn offered_in(seen: &Observation) -> Vec<OfferedKnob> {
     offered.collect()
 }
 
-fn fleet_in(seen: &Observation) -> FleetNames {
+/// Every model of every provider that the observation shows.
+pub(crate) fn fleet_in(seen: &Observation) -> FleetNames {
     let targets: Vec<Target> = seen
         .providers
         .iter()

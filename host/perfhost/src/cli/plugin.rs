@@ -1,8 +1,14 @@
 //! `perfhost plugin …` as typed.
 
+mod bench;
+mod check;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+
+pub use bench::BenchFlags;
+pub use check::CheckFlags;
 
 use super::{ClientFlags, Output};
 use crate::command::plugin::test::requirement::Requirement;
@@ -21,6 +27,10 @@ pub enum PluginCommand {
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// Does it keep to the contract? Every loading stage, and a conformance run over made-up and recorded observations
+    Check(CheckFlags),
+    /// What its calls cost, what memory it takes, and how fast it loads
+    Bench(BenchFlags),
     /// Load a strategy on a running host and keep it at hand, without putting it in service
     Load {
         /// A file here, a path there, or the name of a built-in strategy

@@ -30,8 +30,8 @@ pub struct ReplayFlags {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub last: Option<u64>,
     /// Parameter of the strategy, in place of those it had: name=value. Repeat for several
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub param: Vec<String>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = super::pair)]
+    pub param: Vec<(String, String)>,
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub output: Output,

@@ -19,7 +19,6 @@ use serde::Serialize;
 use super::print;
 use super::sandbox::Sandbox;
 use crate::cli::ReplayFlags;
-use crate::config;
 use crate::service::journal::ToldHistory;
 use crate::service::now_ms;
 use crate::service::strategies::read;
@@ -62,8 +61,8 @@ pub fn run(flags: &ReplayFlags) -> Result<()> {
     if identity.world == World::Advisor {
         bail!("{} is an advisor: it proposes nothing that could be compared", identity.name);
     }
-    let parameters = config::pairs("--param", &flags.param)?;
-    let mut replay = Replay::new(&identity.digest, Some(parameters).filter(|given| !given.is_empty()));
+    let parameters = Some(flags.param.clone()).filter(|given| !given.is_empty());
+    let mut replay = Replay::new(&identity.digest, parameters);
     let mut result = Replayed {
         strategy: identity,
         source: source.name(),
