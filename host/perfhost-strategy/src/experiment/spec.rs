@@ -116,7 +116,7 @@ impl Spec {
     /// Terms with defaults: drawn by request, the default SLO, error rate as guardrail (one point more is accepted), 5 %,
     /// a day at most, confirmed after promotion.
     pub fn new(name: &str, seed: u64, arms: Vec<Arm>, choice: Choice, objective: Objective) -> Self {
-        let least_units = if choice.regime == Regime::PerRequest { 50 } else { 4 };
+        let least_units = if choice.regime == Regime::PerRequest { 20 } else { 4 };
         Self {
             name: name.to_owned(),
             seed,
