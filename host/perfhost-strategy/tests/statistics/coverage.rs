@@ -50,7 +50,7 @@ fn differences_by_arm_are_covered() {
 /// Level of the value swings between ½ and 1 with a slow random walk; shares of traffic change on the way.
 fn contrast_error(random: &mut Random, effect: f64, is_asymptotic: bool) -> bool {
     let (mut betting, mut asymptotic) = (BettingContrast::new(&[effect]), AsymptoticContrast::default());
-    let mut baseline = Baseline::new(0.5);
+    let mut baseline = Baseline::new(Some(0.5));
     let (mut load, side) = (0.0f64, level(0.025));
     (0..1_000).any(|request| {
         load = 0.999 * load + 0.045 * random.normal();
@@ -59,7 +59,7 @@ fn contrast_error(random: &mut Random, effect: f64, is_asymptotic: bool) -> bool
         let good = 0.5 + 0.3 / (1.0 + load.exp()) + if is_challenger { effect } else { 0.0 };
         let value = f64::from(random.is(good));
         let covariates = [request as f64 / 1_000.0, 0.0, 0.0, 0.0];
-        let expected = baseline.predict(&covariates).clamp(0.0, 1.0);
+        let expected = baseline.predict(&covariates).expect("a start").clamp(0.0, 1.0);
         let seen = Increment::new(is_challenger, propensity, value, expected).expect("numbers");
         baseline.observe(value, &covariates);
         if is_asymptotic {

@@ -126,13 +126,13 @@ proptest! {
     ) {
         let mut sequence = betting(&values, 0.05);
         let mut histogram = Histogram::default();
-        let mut baseline = Baseline::new(0.0);
+        let mut baseline = Baseline::new(Some(0.0));
         let mut blocks = PairedBlocks::default();
         for value in wild {
             prop_assert_eq!(sequence.observe(value).is_ok(), (0.0..=1.0).contains(&value));
             prop_assert_eq!(histogram.observe(value).is_ok(), value.is_finite() && value >= 0.0);
             prop_assert_eq!(blocks.observe(value).is_ok(), value.is_finite());
-            prop_assert!(baseline.predict(&[value; 4]).is_finite());
+            prop_assert!(baseline.predict(&[value; 4]).is_some_and(f64::is_finite));
             baseline.observe(0.5, &[value; 4]);
         }
         let interval = sequence.interval();
@@ -166,13 +166,13 @@ fn capitals_do_not_overflow() {
 #[test]
 fn effects_are_found_and_adjustment_narrows_their_intervals() {
     let run = |effect: f64, knows_load: bool| {
-        let (mut random, mut baseline) = (Random(11), Baseline::new(0.0));
+        let (mut random, mut baseline) = (Random(11), Baseline::new(Some(0.0)));
         let mut contrast = AsymptoticContrast::default();
         for _ in 0..4_000 {
             let (load, is_challenger) = (random.normal(), random.is(0.5));
             let value = 3.0 * load + random.normal() + if is_challenger { effect } else { 0.0 };
             let covariates = [if knows_load { load } else { 0.0 }, 0.0, 0.0, 0.0];
-            let expected = baseline.predict(&covariates);
+            let expected = baseline.predict(&covariates).expect("a start");
             contrast.observe(&Increment::new(is_challenger, 0.5, value, expected).expect("numbers"));
             baseline.observe(value, &covariates);
         }

@@ -27,8 +27,8 @@ const RIDGE: f64 = 1.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     count: u64,
-    /// What is predicted before the first value.
-    start: f64,
+    /// What is predicted before the first value, if anything.
+    start: Option<f64>,
     /// Σ zᵢzⱼ with z = (1, x₁, …), upper triangle by rows.
     products: [[f64; COLUMNS]; COLUMNS],
     /// Σ zᵢy.
@@ -38,8 +38,8 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// Predicts `start` until there are values.
-    pub fn new(start: f64) -> Self {
+    /// Predicts `start` until there are values; without one, nothing.
+    pub fn new(start: Option<f64>) -> Self {
         Self {
             count: 0,
             start,
@@ -49,17 +49,20 @@ impl Baseline {
         }
     }
 
-    /// The value expected for these covariates: y̅ + Σ slopeᵢ(xᵢ − x̅ᵢ).
-    pub fn predict(&self, covariates: &[f64; MOST_COVARIATES]) -> f64 {
+    /// The value expected for these covariates: y̅ + Σ slopeᵢ(xᵢ − x̅ᵢ); `None` before the first value without a start.
+    pub fn predict(&self, covariates: &[f64; MOST_COVARIATES]) -> Option<f64> {
         if self.count == 0 {
             return self.start;
         }
         let count = self.count as f64;
         // The start counts as one observation, so that the first values do not swing the mean.
-        let mean = (self.start + self.responses[0]) / (count + 1.0);
+        let mean = match self.start {
+            Some(start) => (start + self.responses[0]) / (count + 1.0),
+            None => self.responses[0] / count,
+        };
         let terms = self.slopes.iter().zip(covariates).zip(&self.products[0][1..]);
         let predicted = mean + terms.map(|((slope, x), sum)| slope * (finite(*x) - sum / count)).sum::<f64>();
-        if predicted.is_finite() { predicted } else { mean }
+        Some(if predicted.is_finite() { predicted } else { mean })
     }
 
     /// Takes in one value, of whichever arm.
@@ -123,22 +126,22 @@ mod tests {
 
     #[test]
     fn a_linear_value_is_predicted_and_constant_covariates_are_harmless() {
-        let mut baseline = Baseline::new(0.0);
-        assert_eq!(baseline.predict(&[1.0, 2.0, 3.0, 4.0]), 0.0);
+        let mut baseline = Baseline::new(None);
+        assert_eq!(baseline.predict(&[1.0, 2.0, 3.0, 4.0]), None);
         for step in 0..2_000 {
             let (x, z) = (f64::from(step % 17), f64::from(step % 5));
             baseline.observe(3.0 + 2.0 * x - z, &[x, z, 1.0, f64::NAN]);
         }
-        let predicted = baseline.predict(&[10.0, 1.0, 1.0, 0.0]);
+        let predicted = baseline.predict(&[10.0, 1.0, 1.0, 0.0]).unwrap();
         assert!((predicted - 22.0).abs() < 0.05, "{predicted}");
     }
 
     #[test]
     fn without_covariates_it_is_the_running_mean() {
-        let mut baseline = Baseline::new(0.5);
+        let mut baseline = Baseline::new(Some(0.5));
         for value in [1.0, 0.0, 1.0] {
             baseline.observe(value, &[0.0; MOST_COVARIATES]);
         }
-        assert_eq!(baseline.predict(&[0.0; MOST_COVARIATES]), 2.5 / 4.0);
+        assert_eq!(baseline.predict(&[0.0; MOST_COVARIATES]), Some(2.5 / 4.0));
     }
 }

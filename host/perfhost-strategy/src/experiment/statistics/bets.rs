@@ -57,7 +57,7 @@ pub fn plug_in(past: &Moments, level: Level) -> f64 {
 }
 
 /// The approximate Kelly bet, λ = y̅/E[y²]: grows fastest where y keeps its mean (same paper, section B.3). `mean` and
-/// `square` are estimates from the past of the mean of y and of its square, the latter above zero.
+/// `square` are estimates, or sums over as many values, of y and of its square from the past; the latter is above zero.
 pub fn approximate_kelly(mean: f64, square: f64) -> f64 {
     mean / square
 }

@@ -45,8 +45,10 @@ impl Increment {
     }
 }
 
-/// Weight, in observations, of what is assumed before the first one. Keeps early bets small.
+/// Weight, in observations, of what is assumed before the first one: an effect of this size, to either side. Large
+/// effects are then found at once, and small ones are not missed for long. Chosen by simulation.
 const PRIOR_COUNT: f64 = 20.0;
+const PRIOR_EFFECT: f64 = 0.15;
 
 /// Largest share of the capital that a bet can lose.
 const LARGEST_STAKE: f64 = 0.75;
@@ -81,18 +83,19 @@ impl BettingContrast {
         within(seen.signed, seen.possible.0, seen.possible.1)?;
         let Increment { signed, overlap, possible: (lowest, highest) } = *seen;
         let [sum, weight, squares, cross, weights] = self.sums;
-        let count = self.count as f64 + PRIOR_COUNT;
         for ((effect, above), below) in self.effects.iter().zip(&mut self.above).zip(&mut self.below) {
-            let mean = (sum - effect * weight) / count;
-            let square =
-                (squares - 2.0 * effect * cross + effect * effect * weights + PRIOR_COUNT * overlap * 0.25) / count;
-            let bet = approximate_kelly(mean, square.max(f64::MIN_POSITIVE));
+            let mean = sum - effect * weight;
+            let square = squares - 2.0 * effect * cross + effect * effect * weights;
+            let square = (square + PRIOR_COUNT * overlap * 0.25).max(f64::MIN_POSITIVE);
+            let assumed = PRIOR_COUNT * overlap * PRIOR_EFFECT;
             let shift = overlap * effect;
             // A bet never risks all: 1 + bet·y stays above 1 − LARGEST_STAKE for every y that was possible.
-            if bet > 0.0 {
-                *above += (stake(bet, shift - lowest) * (signed - shift)).ln_1p();
-            } else {
-                *below += (stake(-bet, highest - shift) * (shift - signed)).ln_1p();
+            let (up, down) = (approximate_kelly(mean + assumed, square), approximate_kelly(assumed - mean, square));
+            if up > 0.0 {
+                *above += (stake(up, shift - lowest) * (signed - shift)).ln_1p();
+            }
+            if down > 0.0 {
+                *below += (stake(down, highest - shift) * (shift - signed)).ln_1p();
             }
         }
         self.count += 1;
