@@ -3,7 +3,7 @@
 
 use super::numbers::Numbers;
 use crate::knob::{Bounds, OfferedKnob};
-use crate::observation::{Gpu, Hardware, Health, Metric, ProviderState, Setting, Summary, metric};
+use crate::observation::{Gpu, Hardware, Health, Metric, ProviderState, Setting, Summary, extra, metric};
 use crate::plan::{FleetNames, Target};
 use crate::scope::ScopeKind;
 use crate::{KnobId, Observation, Scope, Settings, Value};
@@ -102,6 +102,7 @@ pub(super) fn extremes(numbers: &mut Numbers) -> Vec<Case> {
             for setting in &mut case.observation.settings {
                 setting.name = format!("later_{}", setting.name);
             }
+            case.observation.extra = vec![("later".to_owned(), 1.0)];
             case.observation.providers.iter_mut().for_each(|provider| provider.kind = "later".to_owned());
         }),
         ("knobs pinned to their values", |case, _| {
@@ -149,6 +150,7 @@ fn provider(numbers: &mut Numbers, at: u64) -> ProviderState {
         in_flight: numbers.up_to(32) as u32,
         queued: numbers.up_to(8) as u32,
         models: (0..numbers.up_to(3)).map(|model| format!("model-{model}:{at}b")).collect(),
+        extra: extra::PROVIDER.iter().map(|figure| (figure.name.to_owned(), numbers.magnitude(0.01, 1_000.0))).collect(),
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) fn candidates(numbers: &mut Numbers, count: u32, targets: u32) -> Vec
             cost: if numbers.is_one_in(2) { numbers.magnitude(0.01, 100.0) as f32 } else { 0.0 },
             prefix_match: numbers.share() as f32,
             weight: 1.0,
+            tokens_per_second: if numbers.is_one_in(4) { 0.0 } else { numbers.magnitude(1.0, 500.0) as f32 },
         })
         .collect()
 }
@@ -87,6 +88,7 @@ pub(super) fn extremes(
             each(|one| {
                 (one.in_flight, one.queued) = (u32::MAX, u32::MAX);
                 (one.latency_p50_ms, one.ttft_p50_ms, one.cost, one.weight) = (f32::MAX, f32::MAX, f32::MAX, 100.0);
+                one.tokens_per_second = f32::MAX;
                 (one.error_rate, one.prefix_match) = (1.0, 1.0);
             }),
         ),
