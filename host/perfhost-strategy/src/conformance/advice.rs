@@ -63,7 +63,7 @@ fn questions(numbers: &mut Numbers, case: &Case) -> Vec<Question> {
         ..one
     });
     let odd =
-        some.iter().cloned().map(|one| Choice { model: "模型/🦀".to_owned(), variant_name: String::new(), ..one });
+        some.iter().map(|one| Choice { model: "模型/🦀".to_owned(), variant_name: String::new(), ..one.clone() });
     vec![
         ("twelve variants", hardware(16 * GIB), (4_096, 1), some.clone()),
         ("no variants", hardware(16 * GIB), (4_096, 1), Vec::new()),

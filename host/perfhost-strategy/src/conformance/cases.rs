@@ -150,7 +150,10 @@ fn provider(numbers: &mut Numbers, at: u64) -> ProviderState {
         in_flight: numbers.up_to(32) as u32,
         queued: numbers.up_to(8) as u32,
         models: (0..numbers.up_to(3)).map(|model| format!("model-{model}:{at}b")).collect(),
-        extra: extra::PROVIDER.iter().map(|figure| (figure.name.to_owned(), numbers.magnitude(0.01, 1_000.0))).collect(),
+        extra: extra::PROVIDER
+            .iter()
+            .map(|figure| (figure.name.to_owned(), numbers.magnitude(0.01, 1_000.0)))
+            .collect(),
     }
 }
 

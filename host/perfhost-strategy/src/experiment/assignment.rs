@@ -121,7 +121,7 @@ impl Allocation {
     }
 
     fn slot(&self, unit: u64) -> Option<Slot> {
-        let place = u128::from(mix(!self.seed, unit)) * self.slots.len() as u128 >> 64;
+        let place = (u128::from(mix(!self.seed, unit)) * self.slots.len() as u128) >> 64;
         self.slots.get(place as usize).copied()
     }
 

@@ -216,7 +216,7 @@ impl Rounds {
         let mut order: Vec<usize> = (0..self.places.len()).filter(|place| self.places[*place]).collect();
         for last in (1..order.len()).rev() {
             let bits = mix(self.seed, self.round.wrapping_mul(64).wrapping_add(last as u64));
-            order.swap(last, (u128::from(bits) * (last as u128 + 1) >> 64) as usize);
+            order.swap(last, ((u128::from(bits) * (last as u128 + 1)) >> 64) as usize);
         }
         order
     }
