@@ -9,6 +9,15 @@ use sha2::{Digest, Sha256};
 pub struct Key([u8; 32]);
 
 impl Key {
+    /// The same question among those of a partition, such as an experiment's arm: answers of one are never another's.
+    pub fn in_partition(self, partition: u64) -> Self {
+        let mut bytes = self.0;
+        for (byte, of) in bytes.iter_mut().zip(partition.to_le_bytes()) {
+            *byte ^= of;
+        }
+        Self(bytes)
+    }
+
     /// A key from the 32 bytes that [`Key::as_bytes`] gave.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -2,13 +2,14 @@
 //!
 //! - `query`: strict query strings: what is not known is refused with what is
 //! - `reply`: answers, and errors as `{"error":{"code","message"}}`
-//! - `system`, `metrics`, `strategies`, `decisions`, `cache`: the handlers
+//! - `system`, `metrics`, `strategies`, `decisions`, `experiments`, `cache`: the handlers
 //!
 //! Handlers that read the store or ask the process around the gateway run on the blocking pool, so that the streams on
 //! the same worker do not wait for them.
 
 mod cache;
 mod decisions;
+mod experiments;
 mod metrics;
 pub(crate) mod query;
 mod reply;
@@ -30,7 +31,8 @@ use reply::{Reply, Trouble};
 /// What is served, for those who ask for something else.
 const SERVED: &str = "/health, /metrics, /api/system/status, /api/system/resources, /api/metrics/current, \
                       /api/metrics/historical, /api/strategies, /api/strategies/history, /api/strategies/rollback, \
-                      /api/knobs, /api/decisions, /api/decisions/span, /api/decisions/cycles, /api/cache";
+                      /api/knobs, /api/decisions, /api/decisions/span, /api/decisions/cycles, /api/experiments, \
+                      /api/feedback, /api/cache";
 
 /// Answers what is not under `/v1`.
 pub(crate) async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
@@ -72,7 +74,16 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
             Method::DELETE => Ok(cache::clear(services)),
             _ => Err(Trouble::method(request.method(), "GET, DELETE")),
         },
-        _ => Err(Trouble::not_found(&path, SERVED)),
+        "/api/feedback" => match *request.method() {
+            Method::POST => query.only(&[]).map(|()| experiments::feedback(services, request))?.await,
+            _ => Err(Trouble::method(request.method(), "POST")),
+        },
+        path => match path.strip_prefix("/api/experiments") {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                experiments::route(services, rest.trim_start_matches('/'), &query, request).await
+            }
+            _ => Err(Trouble::not_found(path, SERVED)),
+        },
     }
 }
 

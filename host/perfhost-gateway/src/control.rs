@@ -79,3 +79,63 @@ pub trait Control: Send + Sync + 'static {
     /// The machine, this process and its engines, for `GET /api/system/resources`.
     fn resources(&self) -> Value;
 }
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// For a terminal.
+    Text,
+    /// For a change request.
+    Markdown,
+    /// For programs.
+    Json,
+    /// A page of its own, with plots.
+    Html,
+}
+
+impl ReportFormat {
+    /// Names in the API, in the order of [`ReportFormat::of`].
+    pub const NAMES: &str = "text, markdown, json or html";
+
+    /// By its name.
+    pub fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "text" => Self::Text,
+            "markdown" => Self::Markdown,
+            "json" => Self::Json,
+            "html" => Self::Html,
+            _ => return None,
+        })
+    }
+
+    /// As in `content-type`.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Markdown => "text/markdown; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Html => "text/html; charset=utf-8",
+        }
+    }
+}
+
+/// Experiments behind the API. Calls may block, as those of [`Control`].
+pub trait ExperimentControl: Send + Sync + 'static {
+    /// Starts one, for `POST /api/experiments`; `request` is its body.
+    fn start(&self, request: Value) -> Result<Value, ControlError>;
+
+    /// The newest `limit` ones and what was learned, for `GET /api/experiments`.
+    fn list(&self, limit: usize) -> Result<Value, ControlError>;
+
+    /// How one stands, for `GET /api/experiments/{id}`.
+    fn status(&self, id: u64) -> Result<Value, ControlError>;
+
+    /// Ends one, for `POST /api/experiments/{id}/stop`.
+    fn stop(&self, id: u64, why: &str) -> Result<Value, ControlError>;
+
+    /// Its report, for `GET /api/experiments/{id}/report`.
+    fn report(&self, id: u64, format: ReportFormat) -> Result<String, ControlError>;
+
+    /// Takes a score from 0 to 1 for a request, for `POST /api/feedback`. Whether it counts in an experiment.
+    fn feedback(&self, request_id: &str, score: f64) -> Result<Value, ControlError>;
+}

@@ -6,6 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use perfhost_telemetry::Phase;
 
+use crate::experiment;
+
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-perfhost-request-id");
 pub(crate) const STRATEGY: HeaderName = HeaderName::from_static("x-perfhost-strategy");
 pub(crate) const PROVIDER: HeaderName = HeaderName::from_static("x-perfhost-provider");
@@ -81,9 +83,14 @@ impl RequestIds {
         Self { random: fastrand::u64(..), counter: Cell::new(0) }
     }
 
-    pub(crate) fn next(&self) -> HeaderValue {
+    /// The next one as its answer carries it, and as a number.
+    pub(crate) fn next(&self) -> (HeaderValue, u64) {
         let number = self.counter.get();
         self.counter.set(number + 1);
+        (self.header(number), experiment::number(self.random, number))
+    }
+
+    fn header(&self, number: u64) -> HeaderValue {
         let mut text = [0; 24];
         put_hexadecimal(&mut text[..16], self.random);
         put_hexadecimal(&mut text[16..], number);
@@ -125,8 +132,10 @@ mod tests {
     #[test]
     fn request_ids_differ_and_have_one_length() {
         let ids = RequestIds::new();
-        let (one, other) = (ids.next(), ids.next());
+        let ((one, first), (other, second)) = (ids.next(), ids.next());
         assert_ne!(one, other);
+        let number = |id: &HeaderValue| experiment::request_number(id.to_str().unwrap());
+        assert_eq!((number(&one), number(&other)), (Some(first), Some(second)));
         assert_eq!((one.len(), one.as_bytes()[23], other.as_bytes()[23]), (24, b'0', b'1'));
     }
 

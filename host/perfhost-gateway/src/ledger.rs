@@ -6,10 +6,15 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use http::HeaderValue;
+use perfhost_strategy::experiment::Outcome;
 use perfhost_strategy::plan::Operation;
 use perfhost_telemetry::{CacheStatus, Phase, RequestOutcome, RequestRecord, SeriesId};
 use perfhost_upstream::FleetView;
 
+use crate::caching::now_ms;
+use crate::experiment::{self, Entry};
+use crate::protocol::openai::Asked;
 use crate::worker::{View, Worker};
 
 /// The account of one request.
@@ -34,12 +39,20 @@ pub(crate) struct Ledger {
     pub(crate) output_tokens: u32,
     ttft_ns: Option<u64>,
     is_closed: bool,
+    request_id: HeaderValue,
+    number: u64,
+    /// Its part in an experiment, if it has one.
+    entry: Option<Entry>,
 }
 
 impl Ledger {
     pub(crate) fn open(worker: &Rc<Worker>, view: &Rc<View>, operation: Operation) -> Self {
         let now = Instant::now();
+        let (request_id, number) = worker.next_request_id();
         Self {
+            request_id,
+            number,
+            entry: None,
             worker: worker.clone(),
             view: view.clone(),
             operation,
@@ -72,6 +85,24 @@ impl Ledger {
     pub(crate) fn identified(&mut self, model: &str, model_index: u32, is_streaming: bool) {
         self.model.push_str(model);
         (self.model_index, self.is_streaming) = (model_index, is_streaming);
+    }
+
+    /// Takes part in the experiment that is running, if one is: from here on the request sees what its arm's requests see,
+    /// and shares cached answers with those only.
+    pub(crate) fn join_experiment(&mut self, asked: &mut Asked) -> &Rc<View> {
+        let view = self.view.clone();
+        let Some(experiment) = view.experiment.as_ref() else { return &self.view };
+        let (unit, assignment) = experiment.assign(self.number, asked);
+        let Some(arm) = view.arms.get(assignment.arm) else { return &self.view };
+        asked.key = asked.key.in_partition(experiment.allocation.cache_partition(assignment.arm));
+        self.entry = experiment.enter(self.number, unit, &assignment, now_ms(), asked);
+        self.view = arm.clone();
+        &self.view
+    }
+
+    /// As its answer carries it.
+    pub(crate) fn request_id(&self) -> &HeaderValue {
+        &self.request_id
     }
 
     pub(crate) fn is_streaming(&self) -> bool {
@@ -146,6 +177,25 @@ impl Ledger {
             prompt_tokens: self.prompt_tokens,
             output_tokens: self.output_tokens,
         });
+        if let Some(entry) = self.entry.take() {
+            entry.end(now_ms(), self.experiment_outcome(outcome));
+        }
+    }
+
+    fn experiment_outcome(&self, outcome: RequestOutcome) -> Outcome {
+        let milliseconds = |nanoseconds: u64| nanoseconds as f64 / 1e6;
+        let at_provider = [Phase::Connect, Phase::Send, Phase::FirstByte, Phase::Stream];
+        let at_provider_ns: u64 = at_provider.iter().map(|phase| self.phases_ns[*phase as usize]).sum();
+        let is_ours = !matches!(self.cache, CacheStatus::Hit | CacheStatus::Shared);
+        Outcome {
+            ending: experiment::ending(outcome),
+            response_ms: milliseconds(self.last.duration_since(self.started).as_nanos() as u64),
+            ttft_ms: self.ttft_ns.map(milliseconds),
+            output_tokens: self.output_tokens,
+            // No provider tells its price: the seconds for which the request kept a place at one stand for it.
+            cost: if is_ours { at_provider_ns as f64 / 1e9 } else { 0.0 },
+            quality: None,
+        }
     }
 }
 

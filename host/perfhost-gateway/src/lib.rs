@@ -15,6 +15,7 @@
 //! - `attempt`: sending upstream: order, retries, hedging, time limits
 //! - `caching`, `sharing`: answers from the cache, and one answer for many equal requests
 //! - `answer`, `relay`: the body of an answer, streamed as it arrives
+//! - [`experiment`]: which arm of a running experiment serves a request, and the report of how it ended
 //! - `ledger`: what a request cost by phase and how it ended, recorded exactly once
 //! - `failure`: every error of a request, and the one place that turns it into HTTP
 //! - [`protocol`]: the wire protocols
@@ -30,6 +31,7 @@ mod attempt;
 mod caching;
 mod connection;
 pub mod control;
+pub mod experiment;
 mod failure;
 mod headers;
 mod ledger;
@@ -49,7 +51,7 @@ mod worker;
 
 pub use access::AccessPolicy;
 pub use admission::Admission;
-pub use control::{Control, ControlError, StrategySource};
+pub use control::{Control, ControlError, ExperimentControl, ReportFormat, StrategySource};
 pub use server::run;
 pub use services::{Limits, Services};
 pub use shutdown::{Shutdown, ShutdownTrigger, Stage, shutdown_channel};

@@ -43,8 +43,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Failure> {
     let (worker, view) = (ledger.worker().clone(), ledger.view().clone());
-    let (services, settings) = (worker.services(), &view.settings);
-    let deadline = tokio::time::Instant::from_std(ledger.started()) + settings.total_timeout;
+    let services = worker.services();
 
     // accept: the whole body, because what is asked stands in it and a second attempt must be able to send it again.
     let (mut head, body) = request.into_parts();
@@ -61,6 +60,10 @@ async fn answer(
     if targets.is_empty() {
         return Err(no_target(&view.fleet, &asked.model));
     }
+    // An experiment decides whose settings and strategy the rest of the way belongs to.
+    let view = ledger.join_experiment(&mut asked).clone();
+    let settings = &view.settings;
+    let deadline = tokio::time::Instant::from_std(ledger.started()) + settings.total_timeout;
     ledger.mark(Phase::Identify);
 
     // plan: before the cache and the queue, because the plan says what the cache may do and who goes first.
@@ -152,7 +155,7 @@ async fn answer(
 fn seal(mut response: Response<Answer>, ledger: Ledger) -> Response<Answer> {
     let view = ledger.view().clone();
     let headers = response.headers_mut();
-    headers.insert(headers::REQUEST_ID, ledger.worker().next_request_id());
+    headers.insert(headers::REQUEST_ID, ledger.request_id().clone());
     headers.insert(headers::STRATEGY, view.strategy.clone());
     if let Some(provider) = ledger.provider.and_then(|index| view.providers.get(index)) {
         headers.insert(headers::PROVIDER, provider.name.clone());

@@ -8,7 +8,8 @@ use perfhost_strategy::{Generation, Settings, Shared};
 use perfhost_telemetry::{Store, Telemetry};
 use perfhost_upstream::{Fleet, TlsConfig};
 
-use crate::{AccessPolicy, Admission, Control};
+use crate::experiment::LiveExperiment;
+use crate::{AccessPolicy, Admission, Control, ExperimentControl};
 
 /// What all workers share.
 pub struct Services {
@@ -26,10 +27,14 @@ pub struct Services {
     pub settings: Arc<Shared<Settings>>,
     /// The strategy in service.
     pub generation: Arc<Shared<Generation>>,
+    /// The experiment that is running, if one is.
+    pub experiment: Arc<Shared<Option<LiveExperiment>>>,
     /// The concurrency limit and the queue.
     pub admission: Arc<Admission>,
     /// The process around the gateway.
     pub control: Arc<dyn Control>,
+    /// Starts experiments and says how they stand.
+    pub experiments: Arc<dyn ExperimentControl>,
     /// Who may call what.
     pub access: AccessPolicy,
     /// For connections to providers.

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::answer::Answer;
 use crate::connection::Busy;
+use crate::experiment::LiveExperiment;
 use crate::headers::RequestIds;
 use crate::planning::Watch;
 use crate::router;
@@ -38,6 +39,7 @@ struct Readers {
     settings: Reader<Settings>,
     generation: Reader<Generation>,
     fleet: Reader<FleetView>,
+    experiment: Reader<Option<LiveExperiment>>,
 }
 
 /// Settings, strategy and fleet as one request sees them from beginning to end, with what is derived from them.
@@ -51,6 +53,9 @@ pub(crate) struct View {
     pub(crate) strategy: HeaderValue,
     pub(crate) watch: Rc<Watch>,
     series: RefCell<HashMap<SeriesKey, SeriesId>>,
+    pub(crate) experiment: Arc<Option<LiveExperiment>>,
+    /// What requests of each arm of the experiment see.
+    pub(crate) arms: Vec<Rc<View>>,
 }
 
 /// Indexes of provider and model in the view's fleet.
@@ -68,6 +73,7 @@ impl Worker {
             settings: Reader::new(services.settings.clone()),
             generation: Reader::new(services.generation.clone()),
             fleet: Reader::new(services.fleet.view()),
+            experiment: Reader::new(services.experiment.clone()),
         };
         let view = View::of(&mut readers, None);
         Self {
@@ -101,11 +107,12 @@ impl Worker {
         &self.recorder
     }
 
-    pub(crate) fn next_request_id(&self) -> HeaderValue {
+    /// For the answer's header, and as a number.
+    pub(crate) fn next_request_id(&self) -> (HeaderValue, u64) {
         self.request_ids.next()
     }
 
-    /// The newest view. Three atomic loads when nothing changed.
+    /// The newest view. Four atomic loads when nothing changed.
     pub(crate) fn view(&self) -> Rc<View> {
         let mut readers = self.readers.borrow_mut();
         let mut view = self.view.borrow_mut();
@@ -169,20 +176,43 @@ impl View {
         let settings = readers.settings.get().clone();
         let generation = readers.generation.get().clone();
         let fleet = readers.fleet.get().clone();
+        let experiment = readers.experiment.get().clone();
+        // A generation that served in the view before keeps its watch, whether as an arm or not.
+        let watch = |generation: &Arc<Generation>| {
+            let known = before.iter().flat_map(|before| std::iter::once(*before).chain(&before.arms));
+            known.filter(|view| Arc::ptr_eq(&view.generation, generation)).map(|view| view.watch.clone()).next()
+        };
+        let arms = experiment.iter().flat_map(|experiment| &experiment.arms).map(|arm| {
+            let settings = arm.settings.as_ref().unwrap_or(&settings).clone();
+            Rc::new(Self::single(settings, arm.generation.clone(), fleet.clone(), watch(&arm.generation)))
+        });
+        let arms = arms.collect();
+        let watch = watch(&generation);
+        Self { arms, experiment, ..Self::single(settings, generation, fleet, watch) }
+    }
+
+    /// Without an experiment.
+    fn single(
+        settings: Arc<Settings>,
+        generation: Arc<Generation>,
+        fleet: Arc<FleetView>,
+        watch: Option<Rc<Watch>>,
+    ) -> Self {
         let identity = generation.strategy.identity();
         let providers = fleet.providers.iter().map(|provider| ProviderView {
             settings: settings.provider(provider.name()),
             name: header_value(provider.name()),
         });
-        let same_generation = before.filter(|before| Arc::ptr_eq(&before.generation, &generation));
         Self {
             providers: providers.collect(),
             strategy: header_value(&format!("{}@{}", identity.name, identity.version)),
-            watch: same_generation.map_or_else(Rc::default, |before| before.watch.clone()),
+            watch: watch.unwrap_or_default(),
             series: RefCell::default(),
             settings,
             generation,
             fleet,
+            experiment: Arc::default(),
+            arms: Vec::new(),
         }
     }
 
@@ -190,6 +220,7 @@ impl View {
         Arc::ptr_eq(&self.settings, readers.settings.get())
             && Arc::ptr_eq(&self.generation, readers.generation.get())
             && Arc::ptr_eq(&self.fleet, readers.fleet.get())
+            && Arc::ptr_eq(&self.experiment, readers.experiment.get())
     }
 }
 

@@ -8,6 +8,7 @@ mod access;
 mod admission;
 mod api;
 mod caching;
+mod experiments;
 mod failures;
 mod forwarding;
 mod shutdown;

@@ -45,6 +45,8 @@ pub struct Asked {
     pub key: Key,
     /// Hash of tenant and session (`session_id`, `prompt_cache_key` or `user`, the first that is there); 0 for none.
     pub session: u64,
+    /// Hash of tenant and `user`; 0 for none.
+    pub user: u64,
     /// Higher goes first: 1 for `"service_tier":"priority"`, -1 for `"flex"`, 0 otherwise.
     pub priority: i32,
 }
@@ -133,6 +135,7 @@ pub fn identify(operation: Operation, body: &[u8], tenant: &[u8]) -> Result<Aske
     let is_embedding = operation == Operation::Embedding;
     let limit = find("max_completion_tokens").or_else(|| find("max_tokens")).and_then(Field::integer);
     let session = SESSION_FIELDS.iter().find_map(|name| find(name)).and_then(Field::text);
+    let user = find("user").and_then(Field::text);
     let priority = match find("service_tier").and_then(Field::text).as_deref() {
         Some("priority") => 1,
         Some("flex") => -1,
@@ -147,6 +150,7 @@ pub fn identify(operation: Operation, body: &[u8], tenant: &[u8]) -> Result<Aske
         wants_usage: is_streaming && !is_embedding && find("stream_options").is_some_and(Field::includes_usage),
         key: key(operation, tenant, &fields),
         session: session.map_or(0, |session| session_hash(tenant, &session)),
+        user: user.map_or(0, |user| session_hash(tenant, &user)),
         priority,
         model: name.into_owned(),
     })

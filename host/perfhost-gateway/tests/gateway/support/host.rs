@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use perfhost_cache::{Cache, Flights};
 use perfhost_gateway::{
-    AccessPolicy, Admission, Control, ControlError, Limits, Services, ShutdownTrigger, StrategySource, run,
-    shutdown_channel,
+    AccessPolicy, Admission, Control, ControlError, ExperimentControl, Limits, ReportFormat, Services, ShutdownTrigger,
+    StrategySource, run, shutdown_channel,
 };
 use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Value};
 use perfhost_telemetry::{Store, Telemetry};
@@ -42,6 +42,7 @@ pub(crate) struct Recorded {
     pub(crate) loads: Mutex<Vec<StrategySource>>,
     pub(crate) kept: Mutex<Vec<StrategySource>>,
     pub(crate) rollbacks: Mutex<Vec<Option<u64>>>,
+    pub(crate) experiments: Mutex<Vec<String>>,
 }
 
 impl Host {
@@ -153,7 +154,9 @@ impl Builder {
             admission: Admission::new(&self.settings),
             settings: Arc::new(Shared::new(Arc::new(self.settings))),
             generation: Arc::new(Shared::new(Arc::new(Generation::new(1, Arc::new(self.strategy))))),
+            experiment: Arc::new(Shared::new(Arc::new(None))),
             control: control.clone(),
+            experiments: control.clone(),
             access: self.access,
             tls: tls_config().unwrap(),
             started_at: SystemTime::now(),
@@ -207,5 +210,41 @@ impl Control for Recorded {
 
     fn resources(&self) -> serde_json::Value {
         json!({ "cpu": 0.5 })
+    }
+}
+
+impl Recorded {
+    fn note(&self, what: String) -> Result<serde_json::Value, ControlError> {
+        self.experiments.lock().unwrap().push(what);
+        Ok(json!({ "done": true }))
+    }
+}
+
+impl ExperimentControl for Recorded {
+    fn start(&self, request: serde_json::Value) -> Result<serde_json::Value, ControlError> {
+        self.note(format!("start {request}"))
+    }
+
+    fn list(&self, limit: usize) -> Result<serde_json::Value, ControlError> {
+        self.note(format!("list {limit}"))
+    }
+
+    fn status(&self, id: u64) -> Result<serde_json::Value, ControlError> {
+        match id {
+            404 => Err(ControlError::NotFound { message: "there is no experiment 404".to_owned() }),
+            _ => self.note(format!("status {id}")),
+        }
+    }
+
+    fn stop(&self, id: u64, why: &str) -> Result<serde_json::Value, ControlError> {
+        self.note(format!("stop {id}: {why}"))
+    }
+
+    fn report(&self, id: u64, format: ReportFormat) -> Result<String, ControlError> {
+        Ok(format!("{format:?} of {id}"))
+    }
+
+    fn feedback(&self, request_id: &str, score: f64) -> Result<serde_json::Value, ControlError> {
+        self.note(format!("feedback {request_id} {score}"))
     }
 }

@@ -34,6 +34,11 @@ impl Double {
         Self { identity, description: Description::default(), plan: Box::new(plan) }
     }
 
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.identity.name = name.to_owned();
+        self
+    }
+
     /// The host's plan, changed.
     pub(crate) fn changing(change: impl Fn(&mut Plan) + Send + Sync + 'static) -> Self {
         Self::planning(move |asked, candidates| {
