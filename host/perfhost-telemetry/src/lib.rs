@@ -38,7 +38,7 @@ pub use series::{SeriesId, SeriesNames};
 pub use shard::Recorder;
 pub use store::{
     CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, ReadOnlyStore, Store,
-    StoreError,
+    StoreError, StoredExperiment,
 };
 pub use telemetry::Telemetry;
 pub use totals::Totals;

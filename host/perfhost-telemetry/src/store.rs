@@ -1,5 +1,5 @@
-//! What outlives the process: history, the decision log, the history of generations and what strategies have learned,
-//! in one SQLite file.
+//! What outlives the process: history, the decision log, the history of generations, what strategies have learned, and
+//! experiments, in one SQLite file.
 //!
 //! One thread writes, so that nobody waits for the disk; readers have connections of their own and never wait for the
 //! writer. Written ahead (WAL) and in transactions, so a process killed at any moment leaves a whole file that lacks at
@@ -8,6 +8,7 @@
 mod cycles;
 mod decisions;
 mod error;
+mod experiments;
 mod generations;
 mod history;
 mod learned;
@@ -27,6 +28,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
+use perfhost_strategy::experiment::Batch;
 use perfhost_strategy::generation::GenerationRecord;
 use perfhost_strategy::replay::LoggedCycle;
 use rusqlite::{Connection, OptionalExtension};
@@ -37,6 +39,7 @@ use writer::{Command, Writer};
 pub use cycles::{CycleQuery, CycleSpan, MOST_CYCLE_BYTES, MOST_CYCLES, MOST_CYCLES_AT_ONCE};
 pub use decisions::{DecisionQuery, MOST_DECISIONS, MOST_DECISIONS_AT_ONCE, NextIds};
 pub use error::StoreError;
+pub use experiments::{MOST_BATCHES, MOST_EXPERIMENTS, StoredExperiment};
 pub use generations::MOST_GENERATIONS;
 pub use history::{HistoryPoint, HistoryQuery, MOST_POINTS};
 pub use learned::{LearnedState, MOST_STATES, MOST_STATES_OF_ONE};
@@ -171,6 +174,30 @@ impl Store {
     pub fn generations(&self, limit: usize, before: Option<u64>) -> Result<Vec<GenerationRecord>, StoreError> {
         self.flush();
         self.read("generations", |connection| generations::read(connection, limit, before))
+    }
+
+    /// Keeps an experiment's record, in the place of the one before and of all batches so far: it holds what they told.
+    /// The newest [`MOST_EXPERIMENTS`] are kept.
+    pub fn record_experiment(&self, id: u64, record: String) {
+        self.send(Command::Experiment { id, record });
+    }
+
+    /// Keeps a batch that came after the experiment's record. The same batch again changes nothing; past
+    /// [`MOST_BATCHES`] none is taken until the next record.
+    pub fn record_batch(&self, experiment: u64, batch: Batch) {
+        self.send(Command::Batch { experiment, batch: Box::new(batch) });
+    }
+
+    /// One experiment; flushes first.
+    pub fn experiment(&self, id: u64) -> Result<Option<StoredExperiment>, StoreError> {
+        self.flush();
+        self.read("experiment", |connection| experiments::read(connection, id))
+    }
+
+    /// Numbers of experiments, newest first, at most `limit`; flushes first.
+    pub fn experiments(&self, limit: usize) -> Result<Vec<u64>, StoreError> {
+        self.flush();
+        self.read("experiments", |connection| experiments::numbers(connection, limit))
     }
 
     /// Keeps what a strategy has learned, in the place of what the same file gave before. State larger than

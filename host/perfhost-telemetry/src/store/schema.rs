@@ -58,6 +58,17 @@ const MIGRATIONS: &[&str] = &[
     INSERT INTO learned SELECT substr(key, 10), '', '', 0, value FROM state WHERE key LIKE 'strategy/%';
     DELETE FROM state WHERE key LIKE 'strategy/%';
 ",
+    "
+    CREATE TABLE experiments (id INTEGER PRIMARY KEY, record TEXT NOT NULL);
+    -- What came after an experiment's record was written, in order.
+    CREATE TABLE experiment_batches (
+        experiment INTEGER NOT NULL,
+        source INTEGER NOT NULL,
+        sequence INTEGER NOT NULL,
+        batch TEXT NOT NULL,
+        UNIQUE (experiment, source, sequence)
+    );
+",
 ];
 
 /// The version of an up-to-date file.

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
+use perfhost_strategy::experiment::Batch;
 use perfhost_strategy::generation::GenerationRecord;
 use rusqlite::{Connection, params};
 
 use super::learned::{self, LearnedState};
 use super::live::SeriesNumbers;
-use super::{ReadError, ReadResult, StoreError, cycles, decisions, generations, live, open, rollup};
+use super::{ReadError, ReadResult, StoreError, cycles, decisions, experiments, generations, live, open, rollup};
 use crate::window::Growth;
 
 /// Largest value that is kept under one key.
@@ -42,6 +43,14 @@ pub(super) enum Command {
     Decide(Box<Decision>),
     Update(Box<DecisionUpdate>),
     Generation(Box<GenerationRecord>),
+    Experiment {
+        id: u64,
+        record: String,
+    },
+    Batch {
+        experiment: u64,
+        batch: Box<Batch>,
+    },
     Learned(Box<LearnedState>),
     PutState {
         key: String,
@@ -179,6 +188,8 @@ impl Command {
             Command::Decide(_) => "decision",
             Command::Update(_) => "decision update",
             Command::Generation(_) => "generation",
+            Command::Experiment { .. } => "experiment",
+            Command::Batch { .. } => "batch of an experiment",
             Command::Learned(_) => "learned state",
             Command::PutState { .. } => "state",
             Command::Flush(_) => "flush",
@@ -193,6 +204,8 @@ fn apply(connection: &Connection, numbers: &mut SeriesNumbers, command: &Command
         Command::Decide(decision) => decisions::write(connection, decision),
         Command::Update(update) => decisions::update(connection, update),
         Command::Generation(generation) => generations::write(connection, generation),
+        Command::Experiment { id, record } => experiments::write(connection, *id, record),
+        Command::Batch { experiment, batch } => experiments::add_batch(connection, *experiment, batch),
         Command::Learned(learned) => learned::write(connection, learned),
         Command::PutState { key, bytes } => put_state(connection, key, bytes),
         Command::Flush(_) => Ok(()),
