@@ -24,6 +24,7 @@ use crate::config::{Config, Sources};
 use crate::data_dir::DataDir;
 use crate::service::control::HostControl;
 use crate::service::engine::{self, Chosen};
+use crate::service::experiments::{self, Experiments};
 use crate::service::history::StoredHistory;
 use crate::service::now_ms;
 use crate::service::observer::Observer;
@@ -132,6 +133,19 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         listen,
         started,
     });
+    let live = Arc::new(Shared::new(Arc::new(None)));
+    // The fleet, the knobs and the arms' strategies have to know each other before an experiment goes on.
+    tuner.tick();
+    let experiments = Arc::new(Experiments::open(experiments::Parts {
+        strategies: strategies.clone(),
+        tuner: tuner.clone(),
+        settings: settings.clone(),
+        store: store.clone(),
+        telemetry: telemetry.clone(),
+        fleet: fleet.clone(),
+        live: live.clone(),
+        config: in_force.clone(),
+    })?);
     let services = Arc::new(Services {
         fleet: fleet.clone(),
         cache,
@@ -141,7 +155,9 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         settings: settings.clone(),
         generation: strategies.in_service(),
         admission: admission.clone(),
+        experiment: live,
         control,
+        experiments: experiments.clone(),
         access: AccessPolicy {
             admin_token: config.admin_token.clone(),
             api_key: config.api_key.clone(),
@@ -173,11 +189,11 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         reader: ResourceSampler::new(),
         seconds: 0,
     };
-    tuner.tick();
     let watcher = Watcher::new(strategies.clone(), in_force.clone());
     let reloader = Reloader::new(sources, in_force, tuner.clone(), strategies.clone(), fleet.clone());
     let seconds = tokio::spawn(every_second(sampler, tuner.clone(), shutdown.clone()));
     let decisions = tokio::spawn(decide(tuner, shutdown.clone()));
+    let looks = tokio::spawn(experiment(experiments.clone(), shutdown.clone()));
     let reloads = tokio::spawn(reloader.run(shutdown.clone()));
     let watch = tokio::spawn(watcher.run(shutdown.clone()));
 
@@ -188,11 +204,12 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let gateway = tokio::task::spawn_blocking(move || perfhost_gateway::run(listener, services, workers, shutdown));
     let served = gateway.await.context("the gateway panicked")?;
 
-    for task in [seconds, decisions, reloads, watch].into_iter().chain(pushes) {
+    for task in [seconds, decisions, looks, reloads, watch].into_iter().chain(pushes) {
         // They stop with the same signal; a panic in one was logged by its thread and must not hide the rest.
         let _ended = task.await;
     }
     health_watch.abort();
+    experiments.pause();
     strategies.end();
     if let Some(engine) = engine {
         engine.stop().await;
@@ -278,6 +295,22 @@ async fn decide(tuner: Arc<Tuner>, mut shutdown: Shutdown) {
         }
         let tuner = tuner.clone();
         let _ended = tokio::task::spawn_blocking(move || tuner.cycle()).await;
+    }
+}
+
+/// Between two looks at a running experiment. Blocks of a switchback begin and end no more exactly than this.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+async fn experiment(experiments: Arc<Experiments>, mut shutdown: Shutdown) {
+    let mut clock = tokio::time::interval(LOOK_EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = clock.tick() => {}
+            () = shutdown.reached(Stage::Draining) => return,
+        }
+        let experiments = experiments.clone();
+        let _ended = tokio::task::spawn_blocking(move || experiments.tick()).await;
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Arrival {
     Fallback,
     /// A strategy that had failed gets another chance.
     Retry,
+    /// It won an experiment, or is back because a winner did not hold up.
+    Experiment,
 }
 
 impl Arrival {
@@ -38,6 +40,7 @@ impl Arrival {
             Arrival::Rollback => "rollback",
             Arrival::Fallback => "fallback",
             Arrival::Retry => "retry",
+            Arrival::Experiment => "experiment",
         }
     }
 }

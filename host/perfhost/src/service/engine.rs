@@ -8,7 +8,7 @@ use perfhost_strategy::observation::metric;
 use perfhost_strategy::settings::EngineSettings;
 use perfhost_strategy::{Scope, Settings};
 use perfhost_telemetry::Telemetry;
-use perfhost_upstream::engine::{self, Engine, EngineChange, EngineConfig, EngineState};
+use perfhost_upstream::engine::{self, Engine, EngineChange, EngineConfig, EnginePhase, EngineState};
 use perfhost_upstream::{Fleet, model};
 use thiserror::Error;
 use tracing::info;
@@ -187,6 +187,12 @@ impl ManagedEngine {
     /// What became of settings since the last call.
     pub fn take_results(&self) -> Vec<EngineResult> {
         std::mem::take(&mut *self.results.lock())
+    }
+
+    /// Whether it serves with the settings that it was given last.
+    pub fn runs_as_given(&self) -> bool {
+        let state = self.engine.state();
+        state.phase == EnginePhase::Ready && state.starting_pid.is_none() && state.settings == *self.given.lock()
     }
 
     /// How it is now.

@@ -1,8 +1,9 @@
-//! What runs beside the request path: strategies in service and their journal, the decision loop, sampling, the engine,
-//! reloads.
+//! What runs beside the request path: strategies in service and their journal, the decision loop, experiments, sampling,
+//! the engine, reloads.
 
 pub mod control;
 pub mod engine;
+pub mod experiments;
 pub mod history;
 pub mod journal;
 pub mod observer;

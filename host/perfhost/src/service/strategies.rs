@@ -7,8 +7,10 @@
 //! - [`generations`]: the moment of the swap, and the history of what was in service
 //! - [`learned`]: what strategies learned, from one to the next
 //! - [`shelf`]: plugin files by digest, for rollbacks after a restart
+//! - [`arms`]: strategies that take part in an experiment
 //! - [`watch`]: reloads when a file changes
 
+mod arms;
 mod desk;
 mod error;
 mod find;
@@ -43,6 +45,7 @@ use learned::Learned;
 use shelf::Shelf;
 use source::{BUILT_IN_SOURCE, Found};
 
+pub use arms::EnlistedArm;
 pub use desk::{Refusal, Retired};
 pub use error::SwapError;
 pub use shelf::Label;
@@ -167,6 +170,12 @@ impl Strategies {
         if let Err(error) = strategy.configure(&parameters, &desk.knobs) {
             warn!(strategy = strategy.identity().name, %error, "the strategy refused its knobs");
         }
+        self.tell_arms(&desk.arms, |arm| {
+            let name = &arm.strategy.identity().name;
+            if let Err(error) = arm.strategy.configure(&(desk.parameters)(name), &desk.knobs) {
+                warn!(strategy = name, %error, "an experiment's arm refused its knobs");
+            }
+        });
     }
 
     /// Tells the strategy in service, and all later ones, what the fleet is.
@@ -179,6 +188,13 @@ impl Strategies {
         {
             warn!(strategy = strategy.identity().name, %error, "the strategy refused the fleet");
         }
+        self.tell_arms(&desk.arms, |arm| {
+            if arms::plans(arm)
+                && let Err(error) = arm.strategy.fleet(&desk.fleet)
+            {
+                warn!(strategy = arm.strategy.identity().name, %error, "an experiment's arm refused the fleet");
+            }
+        });
     }
 
     /// New parameters, after a reload of the configuration. Refused ones leave the strategy as it was.

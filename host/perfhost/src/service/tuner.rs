@@ -1,7 +1,9 @@
 //! The decision loop: observe, review earlier changes, ask the strategy, let the guard judge, apply, write it down.
 //!
-//! Owns the order of these steps and their clock. What is decided is the guard's business; how an engine takes a change
+//! Owns the order of these steps and their clock; whose strategy and settings they are about is [`lane`]'s. What is decided is the guard's business; how an engine takes a change
 //! is [`crate::service::engine`]'s.
+
+mod lane;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +31,9 @@ use super::offer::{self, Place};
 use super::strategies::Strategies;
 use super::tuned::{Author, Authors, Surroundings, TunedSettings};
 use crate::config::Config;
+use lane::Turn;
+
+pub use lane::Lane;
 
 /// Cycles after which a strategy's instance is made anew, at the next moment when nothing is under way. An hour at the
 /// default interval: memory that a guest loses is given back, and a replay need not go further back than that.
@@ -74,6 +79,8 @@ struct State {
     guard_told: Vec<GuardCall>,
     /// The cycle that the strategy's instance was made for.
     renewed_at_cycle: u64,
+    /// Whose turn it is, in an experiment.
+    turn: Turn,
 }
 
 /// What the tuner works with.
@@ -122,6 +129,7 @@ impl Tuner {
             authors: parts.found,
             guard_told,
             renewed_at_cycle: ids.cycle,
+            turn: Turn::default(),
         };
         Ok(Self {
             observer: parts.observer,
@@ -174,20 +182,16 @@ impl Tuner {
             self.strategies.fleet_changed((*view.names).clone());
             self.offer(&mut state);
         }
-        let generation = self.generation.load();
+        let generation = self.subject(&state);
+        let in_service = self.generation.load();
         if generation.number != state.generation {
-            state.generation = generation.number;
-            state.plan_failures = 0;
-            state.planning_before = (0, 0);
-            state.guard.forget_pending();
-            state.guard_told.push(GuardCall::Forgot);
-            state.renewed_at_cycle = state.next_cycle;
-            // What one strategy did must not be held against the next. A fallback that stands in is not the next.
-            let digest = &generation.strategy.identity().digest;
-            if self.strategies.retired().is_none() && *digest != state.supervised {
-                state.supervised.clone_from(digest);
-                state.supervisor = Supervisor::default();
-            }
+            self.follow(&mut state, &generation);
+        }
+        // What one strategy did must not be held against the next. A fallback that stands in is not the next.
+        let digest = &in_service.strategy.identity().digest;
+        if self.strategies.retired().is_none() && *digest != state.supervised {
+            state.supervised.clone_from(digest);
+            state.supervisor = Supervisor::default();
         }
         let failures = generation.planning.read().failures;
         if failures >= state.plan_failures + PLAN_FAILURES_THAT_COUNT {
@@ -213,16 +217,24 @@ impl Tuner {
     pub fn cycle(&self) {
         let mut state = self.state.lock();
         self.take_engine_results(&mut state);
-        let generation = self.generation.load();
+        if state.turn.is_fixed() {
+            return;
+        }
+        let generation = self.subject(&state);
+        let is_arm = state.turn.is_of_another(&self.generation.load());
         let strategy = generation.strategy.clone();
         let now = Instant::now();
         let interval = state.last_observation.replace(now).map_or(state.config.interval, |last| now - last);
         let interval_ms = interval.as_millis().min(u128::from(u32::MAX)) as u32;
-        let seen = self.observer.observe(now_ms(), interval_ms, fastrand::u64(..), generation.planning.read());
+        let mut seen = self.observer.observe(now_ms(), interval_ms, fastrand::u64(..), generation.planning.read());
 
-        let review = state.guard.review(&seen, &self.settings.load());
+        let present = self.settings_of(&state);
+        let providers: Vec<String> = seen.providers.iter().map(|provider| provider.name.clone()).collect();
+        seen.settings = present.list(&providers);
+
+        let review = state.guard.review(&seen, &present);
         if let Some(settings) = review.settings {
-            self.apply(settings);
+            self.apply_for(&state, settings);
             // The engine takes back what was rolled back, and the guard is told when it has. To a decision that no
             // engine had to take, that says nothing.
             state.awaiting_engine.extend(
@@ -236,7 +248,9 @@ impl Tuner {
         let mut outcomes = review.outcomes;
         let is_taken_back = |outcome: &&Outcome| outcome.verdict == Verdict::RolledBack;
         let rolled_back = outcomes.iter().filter(is_taken_back).count() as u64;
-        self.strategies.count(DecisionCounts { rolled_back, ..DecisionCounts::default() });
+        if !is_arm {
+            self.strategies.count(DecisionCounts { rolled_back, ..DecisionCounts::default() });
+        }
 
         let asked = Instant::now();
         let answer = strategy.propose(&seen);
@@ -249,28 +263,38 @@ impl Tuner {
                 let before = std::mem::replace(&mut state.planning_before, (planning.calls, planning.failures));
                 let is_planning_well =
                     planning.failures == 0 || (planning.failures == before.1 && planning.calls > before.0);
-                if is_planning_well && self.strategies.retired().is_none() {
+                state.turn.succeeded();
+                if is_planning_well && !is_arm && self.strategies.retired().is_none() {
                     state.supervisor.succeeded();
                 }
                 let cycle = record.id;
                 self.store.record_cycle(record);
                 if !proposals.is_empty() {
-                    let judgement =
-                        state.guard.judge(&seen, &self.settings.load(), cycle, strategy.identity(), proposals);
+                    let present = self.settings_of(&state);
+                    let judgement = state.guard.judge(&seen, &present, cycle, strategy.identity(), proposals);
                     outcomes.extend(judgement.outcomes);
                     if let Some(settings) = judgement.settings {
-                        self.apply(settings);
+                        self.apply_for(&state, settings);
                     }
-                    self.write_down(&mut state, judgement.decisions);
+                    let decided = self.write_down(&mut state, judgement.decisions);
+                    if !is_arm {
+                        self.strategies.count(decided);
+                    }
                 }
                 self.learn(&strategy, &outcomes);
-                self.strategies.keep_state();
+                if !is_arm {
+                    self.strategies.keep_state();
+                }
                 renew_if_due(&mut state, strategy.as_ref());
             }
             Err(error) => {
                 self.store.record_cycle(record);
                 self.strategy_failed(&mut state, &error.to_string());
             }
+        }
+        // What an experiment tries out is not what a restart begins with.
+        if state.turn.lane.is_some() {
+            return;
         }
         let settled = state.guard.settled(&self.settings.load());
         self.tuned.keep(&settled, &state.config, &self.surroundings(), &state.authors);
@@ -301,7 +325,7 @@ impl Tuner {
         }
     }
 
-    fn write_down(&self, state: &mut State, decisions: Vec<Decision>) {
+    fn write_down(&self, state: &mut State, decisions: Vec<Decision>) -> DecisionCounts {
         let mut decided = DecisionCounts::default();
         for decision in decisions {
             let id = KnobId::by_name(&decision.proposal.name);
@@ -327,7 +351,7 @@ impl Tuner {
             }
             self.store.record_decision(decision);
         }
-        self.strategies.count(decided);
+        decided
     }
 
     fn log_update(&self, update: &DecisionUpdate) {
@@ -372,7 +396,12 @@ impl Tuner {
     }
 
     fn strategy_failed(&self, state: &mut State, cause: &str) {
-        let identity = self.generation.load().strategy.identity().clone();
+        let generation = self.subject(state);
+        let identity = generation.strategy.identity().clone();
+        if state.turn.is_of_another(&self.generation.load()) {
+            self.arm_failed(state, &identity.name, cause);
+            return;
+        }
         warn!(
             strategy = identity.name,
             version = identity.version,
@@ -418,7 +447,8 @@ impl Tuner {
         offer::offered(config, logical_cores, &Place::of(&self.fleet))
     }
 
-    fn surroundings(&self) -> Surroundings {
+    /// The machine and what serves on it.
+    pub fn surroundings(&self) -> Surroundings {
         Surroundings::of_fleet(&self.machine, &self.fleet, self.engine.as_deref())
     }
 }

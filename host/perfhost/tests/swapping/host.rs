@@ -51,8 +51,12 @@ impl Running {
     }
 
     pub(crate) fn get(&self, path: &str) -> Value {
+        serde_json::from_str(&self.text(path)).unwrap()
+    }
+
+    pub(crate) fn text(&self, path: &str) -> String {
         let answer = ureq::get(format!("http://127.0.0.1:{}{path}", self.port)).call().unwrap();
-        serde_json::from_str(&answer.into_body().read_to_string().unwrap()).unwrap()
+        answer.into_body().read_to_string().unwrap()
     }
 
     pub(crate) fn post(&self, path: &str, kind: &str, body: &[u8]) -> Value {

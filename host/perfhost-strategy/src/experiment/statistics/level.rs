@@ -60,8 +60,10 @@ impl From<Level> for f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Smallest value that is not excluded.
+    #[serde(with = "below")]
     pub lower: f64,
     /// Largest value that is not excluded.
+    #[serde(with = "above")]
     pub upper: f64,
 }
 
@@ -89,6 +91,26 @@ impl Interval {
     }
 }
 
+/// JSON has no infinities: an open end is written as `null`, and read as what it was.
+macro_rules! open_end {
+    ($name:ident, $infinity:expr) => {
+        mod $name {
+            use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+            pub(super) fn serialize<S: Serializer>(bound: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+                Some(*bound).filter(|bound| bound.is_finite()).serialize(serializer)
+            }
+
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+                Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or($infinity))
+            }
+        }
+    };
+}
+
+open_end!(below, f64::NEG_INFINITY);
+open_end!(above, f64::INFINITY);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +123,17 @@ mod tests {
         assert_eq!(Level::FIVE_PERCENT.split(2).probability(), 0.025);
         assert!((Level::FIVE_PERCENT.threshold() - 20f64.ln()).abs() < 1e-12);
         assert_eq!(serde_json::from_str::<Level>("1.5").ok(), None);
+    }
+
+    #[test]
+    fn open_ends_are_read_as_they_were_written() {
+        for interval in [
+            Interval { lower: f64::NEG_INFINITY, upper: 0.25 },
+            Interval { lower: -1.5, upper: f64::INFINITY },
+            Interval { lower: f64::NEG_INFINITY, upper: f64::INFINITY },
+        ] {
+            let text = serde_json::to_string(&interval).unwrap();
+            assert_eq!(serde_json::from_str::<Interval>(&text).unwrap(), interval, "{text}");
+        }
     }
 }

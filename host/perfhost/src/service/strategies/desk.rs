@@ -60,6 +60,8 @@ pub(super) struct Desk {
     /// Loaded longest ago first.
     at_hand: Vec<Held>,
     pub(super) retired: Option<Retired>,
+    /// Strategies of the experiment that is running.
+    pub(super) arms: Vec<Held>,
     pub(super) last_refused: Option<Refusal>,
     /// The digest of each file's content as it was read last. Files that nothing in memory came from are forgotten.
     read: BTreeMap<PathBuf, String>,
@@ -85,6 +87,7 @@ impl Desk {
             serving,
             at_hand,
             retired: None,
+            arms: Vec::new(),
             last_refused: None,
             read: BTreeMap::new(),
         };

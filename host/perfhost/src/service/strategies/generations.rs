@@ -36,6 +36,10 @@ struct Records {
     serving: GenerationRecord,
     totals: Totals,
     leaving: Vec<Leaving>,
+    /// The highest number given.
+    last_number: u64,
+    /// Strategies of a running experiment: they keep their instances, in service or not.
+    held: Vec<Arc<dyn Strategy>>,
 }
 
 struct Leaving {
@@ -62,7 +66,13 @@ impl Generations {
         let serving = GenerationRecord::new(number, strategy.identity(), Arrival::Start, now_ms);
         store.record_generation(serving.clone());
         let in_service = Arc::new(Shared::new(Arc::new(Generation::new(number, strategy))));
-        let records = Mutex::new(Records { serving, totals: telemetry.totals(), leaving: Vec::new() });
+        let records = Mutex::new(Records {
+            serving,
+            totals: telemetry.totals(),
+            leaving: Vec::new(),
+            last_number: number,
+            held: Vec::new(),
+        });
         Ok(Self { store, telemetry, in_service, together, records })
     }
 
@@ -90,7 +100,8 @@ impl Generations {
         if let Err(error) = strategy.warm(self.together) {
             warn!(strategy = strategy.identity().name, %error, "its first requests wait for an instance");
         }
-        let number = records.serving.number + 1;
+        records.last_number += 1;
+        let number = records.last_number;
         let mut next = GenerationRecord::new(number, strategy.identity(), why, now_ms);
         next.place = place.unwrap_or(number);
         next.detail = detail;
@@ -107,6 +118,27 @@ impl Generations {
             records.leaving.remove(0);
         }
         next
+    }
+
+    /// A strategy that is about to serve beside the one in service keeps its instances until [`Self::release`].
+    pub(super) fn hold(&self, strategy: &Arc<dyn Strategy>) {
+        self.records.lock().held.push(strategy.clone());
+    }
+
+    /// The same for one that is not in service yet: its instances are made, and its generation has this number.
+    pub(super) fn reserve(&self, strategy: &Arc<dyn Strategy>) -> u64 {
+        let mut records = self.records.lock();
+        if let Err(error) = strategy.warm(self.together) {
+            warn!(strategy = strategy.identity().name, %error, "its first requests wait for an instance");
+        }
+        records.held.push(strategy.clone());
+        records.last_number += 1;
+        records.last_number
+    }
+
+    /// Nobody serves beside the one in service any more.
+    pub(super) fn release(&self) {
+        self.records.lock().held.clear();
     }
 
     /// Counts what the guard made of proposals, for the generation in service.
@@ -126,8 +158,9 @@ impl Generations {
             self.bring_up_to_date(&mut records, &generation, now_ms);
             self.store.record_generation(records.serving.clone());
         }
+        let Records { leaving, held, .. } = &mut *records;
         let gone: Vec<Leaving> =
-            records.leaving.extract_if(.., |left| self.has_left(left, &generation, now_ms)).collect();
+            leaving.extract_if(.., |left| self.has_left(left, &generation, held, now_ms)).collect();
         drop(records);
         drop(gone);
     }
@@ -184,10 +217,10 @@ impl Generations {
     }
 
     /// Whether nobody but this list holds it any more.
-    fn has_left(&self, left: &mut Leaving, in_service: &Generation, now_ms: u64) -> bool {
+    fn has_left(&self, left: &mut Leaving, in_service: &Generation, held: &[Arc<dyn Strategy>], now_ms: u64) -> bool {
         self.count_late_plans(left);
         let strategy = &left.generation.strategy;
-        let is_back = Arc::ptr_eq(strategy, &in_service.strategy);
+        let is_back = held.iter().chain([&in_service.strategy]).any(|serving| Arc::ptr_eq(strategy, serving));
         if !left.is_resting && !is_back && now_ms.saturating_sub(left.record.to_ms.unwrap_or(0)) >= REST_AFTER_MS {
             strategy.rest();
             left.is_resting = true;

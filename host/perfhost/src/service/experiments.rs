@@ -1,0 +1,261 @@
+//! Experiments on live traffic: starting them, their clock, going on after a restart, and what is known of past ones.
+//!
+//! One runs at a time: two would be each other's noise. What each part owns:
+//! - [`request`]: what somebody asks for who starts one; [`terms`]: its terms, with what was measured here
+//! - [`arms`]: the strategies that are compared, and their settings
+//! - [`running`]: one experiment under way
+//! - [`record`]: what is kept of each; [`trail`], [`classes`]: parts of that
+//! - [`findings`]: what was learned, by workload class and machine
+//! - [`report`]: an experiment told to people and programs
+
+mod arms;
+mod classes;
+mod error;
+mod findings;
+mod record;
+mod report;
+mod request;
+mod running;
+mod terms;
+mod trail;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use perfhost_gateway::experiment::{LiveExperiment, request_number};
+use perfhost_gateway::{ControlError, ExperimentControl, ReportFormat};
+use perfhost_strategy::experiment::Experiment;
+use perfhost_strategy::{Settings, Shared};
+use perfhost_telemetry::{Store, Telemetry};
+use perfhost_upstream::Fleet;
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use super::now_ms;
+use super::strategies::Strategies;
+use super::tuner::Tuner;
+use crate::config::Config;
+use record::Record;
+use running::Running;
+
+pub use error::ExperimentError;
+pub use request::{ArmRequest, FixedArm, SloRequest, StartRequest};
+
+/// What experiments work with.
+pub struct Parts {
+    /// Loads arms and puts winners in service.
+    pub strategies: Arc<Strategies>,
+    /// Lets arms tune in turn.
+    pub tuner: Arc<Tuner>,
+    /// The host's settings.
+    pub settings: Arc<Shared<Settings>>,
+    /// Keeps records.
+    pub store: Store,
+    /// For the pace of traffic.
+    pub telemetry: Arc<Telemetry>,
+    /// Providers.
+    pub fleet: Arc<Fleet>,
+    /// Where workers read which arm serves whom.
+    pub live: Arc<Shared<Option<LiveExperiment>>>,
+    /// The configuration in force.
+    pub config: Arc<Mutex<Arc<Config>>>,
+}
+
+/// All experiments of a host.
+pub struct Experiments {
+    parts: Parts,
+    state: Mutex<State>,
+}
+
+struct State {
+    running: Option<Running>,
+    next_id: u64,
+}
+
+impl Parts {
+    fn provider_names(&self) -> Vec<String> {
+        self.fleet.providers().iter().map(|provider| provider.name().to_owned()).collect()
+    }
+}
+
+impl Experiments {
+    /// Goes on with the experiment that was running when the host ended, if one was.
+    pub fn open(parts: Parts) -> Result<Self, ExperimentError> {
+        let newest = parts.store.experiments(1)?.first().copied();
+        let state = State { running: None, next_id: newest.unwrap_or(0) + 1 };
+        let experiments = Self { parts, state: Mutex::new(state) };
+        if let Some(id) = newest {
+            match Record::read(&experiments.parts.store, id) {
+                Ok(record) if !record.is_over() => experiments.resume(record),
+                Ok(_) => {}
+                Err(error) => warn!(%error, "the last experiment cannot be gone on with"),
+            }
+        }
+        Ok(experiments)
+    }
+
+    fn resume(&self, mut record: Record) {
+        let now_ms = now_ms();
+        let id = record.id;
+        let offered = self.parts.tuner.offered(&self.parts.config.lock().clone());
+        let recalled = arms::recall(&self.parts.strategies, &record.arms, &record.request, &offered);
+        let begun = recalled.and_then(|mut arms| {
+            let stays = record.experiment.in_service();
+            // A promotion outlives the host, as long as nobody has put something else in service since.
+            let serving = self.parts.strategies.serving().digest;
+            if let Some(winner) = arms.get_mut(stays)
+                && record.arms.iter().any(|arm| arm.digest == serving)
+            {
+                winner.enlisted = self.parts.strategies.promote(&winner.enlisted, &format!("experiment {id}"));
+            }
+            record.experiment.resume(now_ms);
+            record.trail.note(now_ms, "the host was started again; the experiment goes on");
+            Running::begin(&self.parts, record.clone(), arms, now_ms)
+        });
+        match begun {
+            Ok(running) => {
+                info!(experiment = id, "goes on after the restart");
+                self.state.lock().running = Some(running);
+            }
+            Err(error) => {
+                warn!(experiment = id, %error, "it cannot go on after the restart and is stopped");
+                let why = format!("it could not go on after a restart: {error}");
+                let _changes = record.experiment.stop(now_ms, &why);
+                record.ended_ms = Some(now_ms);
+                record.trail.note(now_ms, why);
+                if let Err(error) = record.write(&self.parts.store) {
+                    warn!(%error, "the experiment could not be written down");
+                }
+            }
+        }
+    }
+
+    /// Starts one; its number. Blocks while strategies are loaded.
+    pub fn begin(&self, request: StartRequest, is_automatic: bool) -> Result<u64, ExperimentError> {
+        let mut state = self.state.lock();
+        if let Some(running) = &state.running {
+            return Err(ExperimentError::Running(running.record.id));
+        }
+        let now_ms = now_ms();
+        let config = self.parts.config.lock().clone();
+        let offered = self.parts.tuner.offered(&config);
+        // Terms that can be wrong by themselves are looked at before anything is loaded.
+        request.objective(0.0)?;
+        request.guardrails()?;
+        let arms = arms::enlist(&self.parts.strategies, &request, &self.parts.settings.load(), &offered)?;
+        let started = terms::spec(&request, &arms, &self.parts.telemetry)
+            .and_then(|spec| Ok(Experiment::start(spec, now_ms)?))
+            .inspect_err(|_| self.parts.strategies.dismiss())?;
+        let id = state.next_id;
+        let surroundings = self.parts.tuner.surroundings();
+        let serves: Vec<String> =
+            surroundings.providers.iter().map(|(name, serves)| format!("{name}: {serves}")).collect();
+        let mut record = Record {
+            id,
+            request,
+            machine: surroundings.machine,
+            serves: serves.join("; "),
+            arms: Vec::new(),
+            experiment: started,
+            trail: trail::Trail::default(),
+            classes: classes::Classes::default(),
+            unreported: 0,
+            ended_ms: None,
+            is_automatic,
+        };
+        let spec = record.experiment.spec();
+        info!(experiment = id, name = spec.name, "started: {}", spec.choice.reason);
+        record.trail.note(now_ms, format!("started: {}", record.experiment.spec().choice.reason));
+        state.next_id += 1;
+        state.running = Some(Running::begin(&self.parts, record, arms, now_ms)?);
+        Ok(id)
+    }
+
+    /// The clock of experiments: several times a second. Blocks while a swap or a turn is made.
+    pub fn tick(&self) {
+        let mut state = self.state.lock();
+        let now_ms = now_ms();
+        if state.running.as_mut().is_some_and(|running| running.tick(&self.parts, now_ms)) {
+            self.finish(&mut state, now_ms);
+        }
+    }
+
+    /// The host stops: the experiment under way is written down, and goes on at the next start.
+    pub fn pause(&self) {
+        let mut state = self.state.lock();
+        if let Some(running) = &mut state.running
+            && let Err(error) = running.write(&self.parts, now_ms())
+        {
+            warn!(%error, "the experiment could not be written down");
+        }
+    }
+
+    fn finish(&self, state: &mut State, now_ms: u64) {
+        if let Some(running) = state.running.take() {
+            let record = running.end(&self.parts, now_ms);
+            findings::keep(&self.parts.store, &record);
+        }
+    }
+
+    /// Looks at the experiment of this number, running or past.
+    fn with_record<T>(&self, id: u64, look: impl FnOnce(&Record) -> T) -> Result<T, ExperimentError> {
+        let state = self.state.lock();
+        match &state.running {
+            Some(running) if running.record.id == id => Ok(look(&running.record)),
+            _ => {
+                drop(state);
+                Ok(look(&Record::read(&self.parts.store, id)?))
+            }
+        }
+    }
+}
+
+impl ExperimentControl for Experiments {
+    fn start(&self, request: Value) -> Result<Value, ControlError> {
+        let request: StartRequest = serde_json::from_value(request).map_err(ExperimentError::from)?;
+        let id = self.begin(request, false)?;
+        self.status(id)
+    }
+
+    fn list(&self, limit: usize) -> Result<Value, ControlError> {
+        let ids = self.parts.store.experiments(limit).map_err(ExperimentError::from)?;
+        let briefs = ids.into_iter().map(|id| self.with_record(id, report::brief));
+        // One damaged record must not hide the others.
+        let briefs: Vec<Value> =
+            briefs.filter_map(|brief| brief.inspect_err(|error| warn!(%error, "not listed")).ok()).collect();
+        Ok(json!({ "experiments": briefs, "learned": findings::read(&self.parts.store) }))
+    }
+
+    fn status(&self, id: u64) -> Result<Value, ControlError> {
+        Ok(self.with_record(id, report::status)?)
+    }
+
+    fn stop(&self, id: u64, why: &str) -> Result<Value, ControlError> {
+        let mut state = self.state.lock();
+        let now_ms = now_ms();
+        match &mut state.running {
+            Some(running) if running.record.id == id => {
+                running.stop(&self.parts, why, now_ms);
+                self.finish(&mut state, now_ms);
+            }
+            _ => {
+                drop(state);
+                Record::read(&self.parts.store, id)?;
+                return Err(ExperimentError::Ended(id).into());
+            }
+        }
+        drop(state);
+        self.status(id)
+    }
+
+    fn report(&self, id: u64, format: ReportFormat) -> Result<String, ControlError> {
+        Ok(self.with_record(id, |record| report::write(record, format))?)
+    }
+
+    fn feedback(&self, request_id: &str, score: f64) -> Result<Value, ControlError> {
+        let id = request_number(request_id).ok_or_else(|| ExperimentError::NoRequest(request_id.to_owned()))?;
+        let mut state = self.state.lock();
+        let is_counted = state.running.as_mut().is_some_and(|running| running.score(&self.parts, id, score, now_ms()));
+        Ok(json!({ "is_counted": is_counted }))
+    }
+}

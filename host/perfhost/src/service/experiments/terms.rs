@@ -1,0 +1,80 @@
+//! The terms of an experiment: what was asked for, completed by what is measured on this host.
+
+use std::time::Duration;
+
+use perfhost_strategy::Scope;
+use perfhost_strategy::experiment::regime::{self, Pace};
+use perfhost_strategy::experiment::statistics::Level;
+use perfhost_strategy::experiment::{Ramp, Spec, Unit};
+use perfhost_strategy::observation::{Summary, metric};
+use perfhost_telemetry::Telemetry;
+
+use super::ExperimentError;
+use super::arms::{self, RunningArm};
+use super::request::StartRequest;
+
+/// Over which the pace of traffic is measured.
+const PACE_WINDOW: Duration = Duration::from_secs(60);
+
+/// The shortest window that strategies see. An arm that tunes needs one of its own before what it does is its own doing.
+const TUNING_SETTLES_MS: u64 = 10_000;
+
+/// Requests per second where none have been measured: blocks are then as long as their burn-in makes them.
+const UNKNOWN_PACE: f64 = 5.0;
+
+/// The terms.
+pub(super) fn spec(
+    request: &StartRequest,
+    arms: &[RunningArm],
+    telemetry: &Telemetry,
+) -> Result<Spec, ExperimentError> {
+    let measured = |name: &str| -> Option<Summary> {
+        let metrics = telemetry.window(PACE_WINDOW);
+        metrics
+            .into_iter()
+            .find(|metric| metric.name == name && metric.scope == Scope::global())
+            .map(|metric| metric.summary)
+    };
+    let settling_ms = if arms::is_fixed(arms) { 0 } else { TUNING_SETTLES_MS };
+    let pace = Pace {
+        settling_ms: request.settling_ms.unwrap_or(settling_ms),
+        response_p95_ms: measured(metric::RESPONSE_TIME).map_or(0, |times| times.p95 as u64),
+        requests_per_second: measured(metric::REQUESTS_PER_SECOND)
+            .map(|rate| rate.mean)
+            .filter(|rate| *rate > 0.0)
+            .unwrap_or(UNKNOWN_PACE),
+    };
+    let pace = Pace {
+        // Somebody who says how long arms take to settle has looked; the tail of answers may be of another time.
+        response_p95_ms: if request.settling_ms.is_some() { 0 } else { pace.response_p95_ms },
+        ..pace
+    };
+    let described = arms::described(arms);
+    let choice = regime::choose(&described, &pace);
+    let objective = request.objective(measured(metric::TOKENS_PER_SECOND).map_or(0.0, |rate| rate.mean))?;
+    let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
+    let name = request.name.clone().unwrap_or_else(|| names.join(" or "));
+    let seed = request.seed.unwrap_or_else(|| fastrand::u64(..));
+    let base = Spec::new(&name, seed, described, choice, objective);
+    let ramp = Ramp::default();
+    let level = request.error_bound.map_or(Ok(base.level), Level::new).map_err(|error| ExperimentError::Term {
+        field: "error_bound",
+        found: request.error_bound.unwrap_or_default().to_string(),
+        allowed: error.to_string(),
+    })?;
+    Ok(Spec {
+        unit: request.unit.unwrap_or(Unit::Request),
+        slo: request.slo(),
+        guardrails: request.guardrails()?,
+        level,
+        least_units: request.least_units.unwrap_or(base.least_units),
+        at_most_ms: request.at_most_ms(),
+        ramp: Ramp {
+            shares: request.ramp.clone().unwrap_or(ramp.shares),
+            step_ms: request.ramp_step_ms.unwrap_or(ramp.step_ms),
+            ..Ramp::default()
+        },
+        confirmation: request.confirmation(),
+        ..base
+    })
+}

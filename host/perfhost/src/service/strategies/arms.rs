@@ -1,0 +1,131 @@
+//! Strategies that take part in an experiment: instances of their own, told what the one in service is told, and held
+//! ready as long as the experiment lasts.
+//!
+//! An arm has an instance of its own even where the same plugin is in service: what one learns must not be the other's.
+
+use std::sync::Arc;
+
+use perfhost_gateway::StrategySource;
+use perfhost_strategy::Generation;
+use perfhost_strategy::generation::Arrival;
+use perfhost_strategy::strategy::World;
+use tracing::info;
+
+use super::desk::Held;
+use super::source::Found;
+use super::{Strategies, SwapError, find, journalled, now_ms};
+
+/// A strategy that takes part in an experiment.
+#[derive(Clone)]
+pub struct EnlistedArm {
+    /// What requests of the arm are planned by.
+    pub generation: Arc<Generation>,
+    held: Held,
+}
+
+impl Strategies {
+    /// The strategy in service, as an arm.
+    pub fn enlist_serving(&self) -> EnlistedArm {
+        let mut desk = self.desk.lock();
+        let arm = EnlistedArm { generation: self.in_service().load(), held: desk.serving.clone() };
+        desk.arms.push(arm.held.clone());
+        self.generations.hold(&arm.held.strategy);
+        arm
+    }
+
+    /// Loads a strategy, tells it what the one in service was told, and makes it ready to plan.
+    pub fn enlist(&self, source: &StrategySource) -> Result<EnlistedArm, SwapError> {
+        let Found { source, path } = self.bytes_of(source)?;
+        let strategy = {
+            let _one_at_a_time = self.loading.lock();
+            journalled(&self.history, |asked| self.runtime.load_in_background(&source, asked))?
+        };
+        if let Some(shelf) = &self.shelf {
+            let needed: Vec<String> = self.desk.lock().held().map(|held| held.digest().to_owned()).collect();
+            shelf.keep(strategy.identity(), path.as_deref(), &source.bytes, &needed);
+        }
+        let mut desk = self.desk.lock();
+        desk.prepare(strategy.as_ref(), || self.learned.hand_on(strategy.as_ref(), None))?;
+        let number = self.generations.reserve(&strategy);
+        let held = Held { strategy: strategy.clone(), path };
+        desk.arms.push(held.clone());
+        Ok(EnlistedArm { generation: Arc::new(Generation::new(number, strategy)), held })
+    }
+
+    /// An arm's strategy takes the place of the one in service, with all that it learned as an arm. The one before stays
+    /// at hand. Nothing happens when the arm's plugin is in service.
+    pub fn promote(&self, arm: &EnlistedArm, detail: &str) -> EnlistedArm {
+        let mut desk = self.desk.lock();
+        if desk.serving.digest() != arm.held.digest() {
+            let strategy = arm.held.strategy.clone();
+            let record =
+                self.generations.replace(strategy, Arrival::Experiment, None, Some(detail.to_owned()), now_ms());
+            desk.serve(arm.held.clone());
+            desk.retired = None;
+            info!(
+                to = record.name,
+                version = record.version,
+                generation = record.number,
+                detail,
+                "strategy in service"
+            );
+            return EnlistedArm { generation: self.in_service().load(), held: arm.held.clone() };
+        }
+        arm.clone()
+    }
+
+    /// The experiment is over: its arms give back what they hold.
+    pub fn dismiss(&self) {
+        let mut desk = self.desk.lock();
+        let serving = desk.serving.strategy.clone();
+        for arm in std::mem::take(&mut desk.arms) {
+            if !Arc::ptr_eq(&arm.strategy, &serving) {
+                arm.strategy.rest();
+            }
+        }
+        self.generations.release();
+    }
+
+    /// The bytes of a strategy, wherever they are.
+    fn bytes_of(&self, source: &StrategySource) -> Result<Found, SwapError> {
+        let name = match source {
+            StrategySource::Uploaded { name, bytes } => return Ok(Found::uploaded(name, bytes)),
+            StrategySource::Named(name) => name,
+        };
+        let found = Found::by_name(name);
+        if !matches!(found, Err(SwapError::Unknown(_))) {
+            return found;
+        }
+        let Some(digest) = find::find(&self.known(), name)? else { return found };
+        let kept = self.shelf.as_ref().and_then(|shelf| shelf.read(&digest));
+        kept.map(|(source, label)| Found { source, path: label.path }).ok_or_else(|| SwapError::NotKept {
+            strategy: name.clone(),
+            digest,
+            source_name: name.clone(),
+        })
+    }
+
+    /// Tells the arms what the strategy in service is told.
+    pub(super) fn tell_arms(&self, arms: &[Held], tell: impl Fn(&Held)) {
+        let serving = self.generations.in_service().load();
+        arms.iter().filter(|arm| !Arc::ptr_eq(&arm.strategy, &serving.strategy)).for_each(tell);
+    }
+}
+
+impl EnlistedArm {
+    /// `name@version`.
+    pub fn label(&self) -> String {
+        let identity = self.generation.strategy.identity();
+        format!("{}@{}", identity.name, identity.version)
+    }
+
+    /// SHA-256 of its plugin.
+    pub fn digest(&self) -> &str {
+        self.held.digest()
+    }
+}
+
+/// Whether a strategy plans requests.
+pub(super) fn plans(held: &Held) -> bool {
+    held.strategy.identity().world == World::Strategy
+}

@@ -1,0 +1,119 @@
+//! Whose turn it is to tune. Without an experiment it is the strategy in service, always; with one its arms take turns,
+//! each with settings of its own, so that none lives in what another has turned.
+
+use std::sync::Arc;
+
+use perfhost_strategy::journal::GuardCall;
+use perfhost_strategy::{Generation, Settings, Shared};
+use tracing::warn;
+
+use super::{State, Tuner};
+
+/// Failures in a row after which an arm has shown that it cannot tune.
+const MOST_FAILURES: u32 = 3;
+
+/// One arm's turn.
+#[derive(Clone)]
+pub struct Lane {
+    /// Which strategy tunes.
+    pub generation: Arc<Generation>,
+    /// Its settings, where arms serve at the same time; `None` for the host's.
+    pub own: Option<Arc<Shared<Settings>>>,
+    /// The arm's settings are given and nobody turns them.
+    pub is_fixed: bool,
+}
+
+/// The lane and what became of it.
+#[derive(Default)]
+pub(super) struct Turn {
+    pub(super) lane: Option<Lane>,
+    failures: u32,
+    failed: Option<String>,
+}
+
+impl Tuner {
+    /// From here on `lane` tunes, with the host's settings as `settings` where they are given; `None` is the strategy in
+    /// service. Returns the host's settings as the lane before leaves them. Blocks while a cycle runs.
+    pub fn take_turn(&self, lane: Option<Lane>, settings: Option<Settings>) -> Settings {
+        let mut state = self.state.lock();
+        let left = (*self.settings.load()).clone();
+        state.turn = Turn { lane, ..Turn::default() };
+        let generation = self.subject(&state);
+        self.follow(&mut state, &generation);
+        if let Some(mut settings) = settings.filter(|settings| !settings.changed().eq(left.changed())) {
+            settings.version = left.version + 1;
+            self.apply(settings);
+        }
+        left
+    }
+
+    /// What the lane's strategy failed of, when it failed again and again.
+    pub fn lane_failure(&self) -> Option<String> {
+        self.state.lock().turn.failed.clone()
+    }
+
+    /// Whether the managed engine, if there is one, runs with the host's settings.
+    pub fn is_in_effect(&self) -> bool {
+        self.engine.as_ref().is_none_or(|engine| engine.runs_as_given())
+    }
+
+    /// The generation whose turn it is.
+    pub(super) fn subject(&self, state: &State) -> Arc<Generation> {
+        state.turn.lane.as_ref().map_or_else(|| self.generation.load(), |lane| lane.generation.clone())
+    }
+
+    /// The settings that it turns.
+    pub(super) fn settings_of(&self, state: &State) -> Arc<Settings> {
+        let own = state.turn.lane.as_ref().and_then(|lane| lane.own.as_ref());
+        own.map_or_else(|| self.settings.load(), |own| own.load())
+    }
+
+    /// Takes settings over for whoever's turn it is.
+    pub(super) fn apply_for(&self, state: &State, settings: Settings) {
+        match state.turn.lane.as_ref().and_then(|lane| lane.own.as_ref()) {
+            Some(own) => {
+                own.store(Arc::new(settings));
+            }
+            None => self.apply(settings),
+        }
+    }
+
+    /// Another generation than before tunes: nothing that was under way for the one before is held against it.
+    pub(super) fn follow(&self, state: &mut State, generation: &Generation) {
+        if generation.number == state.generation {
+            return;
+        }
+        state.generation = generation.number;
+        state.plan_failures = generation.planning.read().failures;
+        state.planning_before = (0, 0);
+        state.guard.forget_pending();
+        state.guard_told.push(GuardCall::Forgot);
+        state.awaiting_engine.clear();
+        state.renewed_at_cycle = state.next_cycle;
+    }
+
+    /// A strategy that tunes as an arm and is not in service failed: the experiment hears of it, nobody takes over.
+    pub(super) fn arm_failed(&self, state: &mut State, name: &str, cause: &str) {
+        state.turn.failures += 1;
+        warn!(strategy = name, cause, "an experiment's arm failed; its last settings stay");
+        if state.turn.failures >= MOST_FAILURES {
+            state.turn.failed = Some(format!("{name} failed {} times: {cause}", state.turn.failures));
+        }
+    }
+}
+
+impl Turn {
+    /// Whether a strategy tunes that is not the one in service.
+    pub(super) fn is_of_another(&self, in_service: &Generation) -> bool {
+        self.lane.as_ref().is_some_and(|lane| !Arc::ptr_eq(&lane.generation.strategy, &in_service.strategy))
+    }
+
+    pub(super) fn is_fixed(&self) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.is_fixed)
+    }
+
+    /// The arm answered.
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+}

@@ -1,0 +1,167 @@
+//! Whole experiments on a whole host: from the request that starts one to what is in service afterwards.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test says where")]
+
+#[path = "../swapping/host.rs"]
+mod host;
+mod load;
+mod provider;
+
+use host::Running;
+use load::Load;
+use provider::{Behaviour, Provider};
+use serde_json::{Value, json};
+
+/// Every third connection dies before it answers.
+fn unreliable() -> Provider {
+    Provider::start(|call| if call % 3 == 0 { Behaviour::Die } else { Behaviour::Answer })
+}
+
+/// No ramp and a short confirmation, so that a test need not wait.
+fn quick(terms: Value) -> Value {
+    let mut request = json!({ "ramp": [], "holdout": 0.5, "confirm_ms": 60_000, "seed": 7 });
+    request.as_object_mut().unwrap().extend(terms.as_object().unwrap().clone());
+    request
+}
+
+fn start(host: &Running, terms: Value) -> Value {
+    host.post("/api/experiments", "application/json", quick(terms).to_string().as_bytes())
+}
+
+fn until_over(host: &Running, id: &Value) -> Value {
+    for _ in 0..600 {
+        let status = host.get(&format!("/api/experiments/{id}"));
+        if status["phase"] == "ended" {
+            return status;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    panic!("not over: {:#}", host.get(&format!("/api/experiments/{id}")));
+}
+
+fn retries(host: &Running) -> Value {
+    let knobs = host.get("/api/knobs");
+    let found = knobs["knobs"].as_array().unwrap().iter().find(|knob| knob["name"] == "retries");
+    found.unwrap()["value"].clone()
+}
+
+#[test]
+fn the_better_arm_is_found_promoted_and_confirmed_and_its_knobs_stay() {
+    let provider = unreliable();
+    let host = Running::start(&provider.url());
+    let load = Load::start(host.port(), 8);
+    let status = start(&host, json!({ "arms": [{ "set": { "retries": 0 } }, { "set": { "retries": 3 } }] }));
+    assert_eq!(status["choice"]["regime"], "per-request", "{status:#}");
+    assert!(status["choice"]["reason"].as_str().unwrap().contains("retries"));
+    let refused = start_refused(&host, json!({ "arms": ["aggressive"] }));
+    assert!(refused.contains("one runs at a time"), "{refused}");
+
+    let status = until_over(&host, &status["id"]);
+    assert_eq!(status["ending"], "promoted-confirmed", "{status:#}");
+    assert_eq!(status["verdict"]["arm"], 1);
+    assert_eq!(retries(&host), 3);
+    let class = &status["by_class"][0];
+    assert!(class["change"].as_f64().unwrap() > 0.05, "{class}");
+    load.stop();
+
+    let list = host.get("/api/experiments");
+    assert_eq!(list["experiments"][0]["ending"], "promoted-confirmed");
+    assert_eq!(list["learned"][0]["class"], "all requests");
+    for (format, parts) in [
+        ("text", vec!["was promoted", "Guardrails", "retries=3"]),
+        ("markdown", vec!["# Experiment 1", "| arm | strategy |"]),
+        ("html", vec!["<svg", "</html>", "Effect over time"]),
+    ] {
+        let report = host.text(&format!("/api/experiments/1/report?format={format}"));
+        parts.iter().for_each(|part| assert!(report.contains(part), "{part:?} is not in {report}"));
+    }
+    let report: Value = serde_json::from_str(&host.text("/api/experiments/1/report")).unwrap();
+    assert_eq!(report["request"]["arms"][1]["set"]["retries"], 3);
+}
+
+#[test]
+fn the_reverse_keeps_the_incumbent() {
+    let provider = unreliable();
+    let host = Running::start(&provider.url());
+    let load = Load::start(host.port(), 8);
+    let arms = json!([{ "set": { "retries": 3 } }, { "set": { "retries": 0 } }]);
+    let status = start(&host, json!({ "arms": arms, "guardrails": [] }));
+    let status = until_over(&host, &status["id"]);
+    assert_eq!((&status["ending"], &status["verdict"]["arm"]), (&json!("incumbent-better"), &json!(0)), "{status:#}");
+    assert_eq!(retries(&host), 3);
+
+    let harmful = start(&host, json!({ "arms": arms, "objective": "latency-p95", "guardrails": ["error-rate:0.05"] }));
+    let status = until_over(&host, &harmful["id"]);
+    assert_eq!(status["ending"], "guardrail-breach", "{status:#}");
+    assert_eq!(status["verdict"]["metric"], "error-rate");
+    load.stop();
+}
+
+#[test]
+fn arms_that_share_state_take_turns_and_stopping_leaves_the_incumbent() {
+    let provider = Provider::start(|_| Behaviour::Answer);
+    let host = Running::start(&provider.url());
+    // Before there is traffic, so that no measured pace makes the blocks longer.
+    let status = start(&host, json!({ "arms": ["balanced", "aggressive"], "settling_ms": 1_000 }));
+    let load = Load::start(host.port(), 4);
+    let timing = &status["choice"]["regime"]["switchback"];
+    assert_eq!((&timing["block_ms"], &timing["burn_in_ms"]), (&json!(7_000), &json!(1_000)), "{status:#}");
+    for strategy in ["aggressive@0.1.0", "balanced@0.1.0", "aggressive@0.1.0"] {
+        load.wait_for(strategy);
+    }
+    assert_eq!(host.get("/api/strategies")["in_service"]["name"], "balanced");
+    let stopped =
+        host.post(&format!("/api/experiments/{}/stop", status["id"]), "application/json", br#"{"why":"enough"}"#);
+    assert_eq!((&stopped["ending"], &stopped["verdict"]["why"]), (&json!("stopped"), &json!("enough")));
+    let counts = load.stop();
+    assert!(counts.keys().all(|strategy| strategy.ends_with("@0.1.0")), "{counts:?}");
+    assert_eq!(host.get("/api/strategies")["in_service"]["name"], "balanced");
+}
+
+#[test]
+fn another_strategy_in_service_ends_it_and_a_score_counts_for_what_was_counted() {
+    let provider = Provider::start(|_| Behaviour::Answer);
+    let host = Running::start(&provider.url());
+    let terms = json!({ "arms": [{ "set": { "retries": 0 } }, { "set": { "retries": 3 } }], "objective": "feedback" });
+    let id = start(&host, terms)["id"].clone();
+    let request = load::ask(host.port(), "hello").1;
+    let score = |request: &str| {
+        let body = json!({ "request_id": request, "score": 0.9 }).to_string();
+        host.post("/api/feedback", "application/json", body.as_bytes())["is_counted"].clone()
+    };
+    assert_eq!((score(&request), score("000000000000000000000000")), (json!(true), json!(false)));
+
+    host.post("/api/strategies", "application/json", br#"{"name":"conservative"}"#);
+    let status = until_over(&host, &id);
+    assert_eq!(status["ending"], "stopped", "{status:#}");
+    assert!(status["verdict"]["why"].as_str().unwrap().contains("conservative"), "{status:#}");
+    assert_eq!(load::ask(host.port(), "after").0, "conservative@0.1.0");
+}
+
+#[test]
+fn what_is_wrong_is_refused_before_anything_changes() {
+    let provider = Provider::start(|_| Behaviour::Answer);
+    let host = Running::start(&provider.url());
+    for (terms, part) in [
+        (json!({ "arms": ["balanced", "nobody"] }), "nobody"),
+        (json!({ "arms": [{ "set": { "retries": 99 } }] }), "retries=99"),
+        (json!({ "arms": [{ "set": { "speed": 1 } }] }), "GET /api/knobs"),
+        (json!({ "arms": ["aggressive"], "objective": "joy" }), "goodput"),
+        (json!({ "arms": ["aggressive"], "error_bound": 2.0 }), "error_bound"),
+        (json!({ "arms": ["aggressive"], "holdout": 0.9 }), "holdout"),
+        (json!({ "arms": [] }), "arms"),
+        (json!({ "arm": "aggressive" }), "arm"),
+    ] {
+        let refused = start_refused(&host, terms);
+        assert!(refused.contains(part), "{part:?} is not in {refused}");
+    }
+    assert_eq!(host.get("/api/experiments")["experiments"], json!([]));
+    assert_eq!(host.get("/api/strategies")["in_service"]["name"], "balanced");
+}
+
+fn start_refused(host: &Running, terms: Value) -> String {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let request = agent.post(format!("http://127.0.0.1:{}/api/experiments", host.port()));
+    let answer = request.content_type("application/json").send(quick(terms).to_string().as_bytes()).unwrap();
+    assert!((409..=422).contains(&answer.status().as_u16()), "{}", answer.status());
+    answer.into_body().read_to_string().unwrap()
+}
