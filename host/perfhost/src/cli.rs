@@ -1,5 +1,6 @@
 //! The command line as typed. What it means is decided in [`crate::command`] and [`crate::config`].
 
+mod ab;
 mod plugin;
 mod replay;
 
@@ -8,8 +9,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Sources;
-use crate::config::raw::{Raw, RawEngine, RawTuning, RawUpstream};
+use crate::config::raw::{Raw, RawAuto, RawEngine, RawTuning, RawUpstream};
 
+pub use ab::{AbCommand, ReportForm, StartFlags, UnitName};
 pub use plugin::{BenchFlags, CheckFlags, PluginCommand, TestFlags};
 pub use replay::ReplayFlags;
 
@@ -58,6 +60,9 @@ pub enum Command {
         #[command(flatten)]
         client: ClientFlags,
     },
+    /// Experiments: which strategy is better, on live traffic
+    #[command(subcommand)]
+    Ab(AbCommand),
     /// Run any strategy over what was recorded: what would it have proposed, and where does it differ
     Replay(ReplayFlags),
     /// Strategies: list, inspect, swap
@@ -203,6 +208,16 @@ pub struct ServeFlags {
     /// A strategy: a path, or the name of a built-in one. Repeat for several; the first is in service
     #[arg(long, value_name = "PLUGIN")]
     pub plugin: Vec<String>,
+    /// Compare these strategies from the start, the incumbent first: a.wasm,b.wasm
+    #[arg(long, value_name = "PLUGIN,PLUGIN", value_delimiter = ',', conflicts_with = "plugin")]
+    pub ab: Vec<String>,
+    /// Let challengers meet the strategy in service, one after another: the other plugins (else the built-in ones) and
+    /// steps of its knobs
+    #[arg(long, conflicts_with = "ab")]
+    pub auto: bool,
+    /// Share of traffic that a challenger may have [default: 0.1]
+    #[arg(long, value_name = "SHARE", requires = "auto")]
+    pub auto_budget: Option<f64>,
     /// Reload a plugin that came from a file when the file changes
     #[arg(long)]
     pub watch: bool,
@@ -266,6 +281,8 @@ impl ServeFlags {
             data_dir: self.data_dir.clone(),
             library_dir: self.library_dir.clone(),
             plugins: Some(self.plugin.clone()).filter(|list| !list.is_empty()),
+            ab: Some(self.ab.clone()).filter(|list| !list.is_empty()),
+            auto: RawAuto { enabled: self.auto.then_some(true), budget: self.auto_budget, ..RawAuto::default() },
             watch: self.watch.then_some(true),
             workers: self.workers,
             discovery: self.no_discovery.then_some(false),

@@ -146,6 +146,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         live: live.clone(),
         config: in_force.clone(),
     })?);
+    experiments.begin_configured();
     let services = Arc::new(Services {
         fleet: fleet.clone(),
         cache,

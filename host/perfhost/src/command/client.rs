@@ -35,6 +35,19 @@ impl Client {
         self.read(path, request.call())
     }
 
+    /// `GET path`, whose answer is no JSON.
+    pub fn text(&self, path: &str) -> Result<String> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut answer = self.reached(path, request.call())?;
+        if !answer.status().is_success() {
+            return Err(self.read(path, Ok(answer)).err().unwrap_or_else(|| anyhow!("{}{path}: no answer", self.base)));
+        }
+        answer.body_mut().read_to_string().with_context(|| format!("reading the answer of {path}"))
+    }
+
     /// `POST path` with a body of the given type.
     pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value> {
         let mut request = self.agent.post(format!("{}{path}", self.base)).header("content-type", content_type);
@@ -44,8 +57,8 @@ impl Client {
         self.read(path, request.send(body))
     }
 
-    fn read(&self, path: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Value> {
-        let mut answer = answer.map_err(|error| match error {
+    fn reached(&self, path: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>> {
+        answer.map_err(|error| match error {
             ureq::Error::Io(cause) if cause.kind() == std::io::ErrorKind::ConnectionRefused => {
                 anyhow!(
                     "no perfhost is running at {}; start one with `perfhost`, or name another with --host URL",
@@ -53,7 +66,11 @@ impl Client {
                 )
             }
             other => anyhow!("{}{path}: {other}", self.base),
-        })?;
+        })
+    }
+
+    fn read(&self, path: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Value> {
+        let mut answer = self.reached(path, answer)?;
         let status = answer.status();
         let text = answer.body_mut().read_to_string().with_context(|| format!("reading the answer of {path}"))?;
         let value: Value = serde_json::from_str(&text).with_context(|| {

@@ -11,7 +11,12 @@ pub mod test;
 
 use anyhow::Result;
 
-use crate::cli::PluginCommand;
+use crate::cli::{ClientFlags, PluginCommand};
+
+/// Makes sure that the host has a strategy; what it is called there.
+pub fn offer(plugin: &str, flags: &ClientFlags) -> Result<String> {
+    swap::offer(plugin, flags)
+}
 
 /// Runs one of the commands.
 pub fn run(command: &PluginCommand) -> Result<()> {

@@ -12,7 +12,7 @@ use perfhost_strategy::{KnobId, Scope, Settings, Value};
 use perfhost_upstream::{ApiKey, Endpoint, ProviderConfig, ProviderKind};
 
 use super::load::{ConfigError, Sources};
-use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
+use super::raw::{Raw, RawAuto, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
 use super::rules;
 use crate::built_in;
 
@@ -40,6 +40,10 @@ pub struct Config {
     pub library_dir: PathBuf,
     /// Strategies; the first that tunes is in service.
     pub plugins: Vec<String>,
+    /// Strategies to compare from the start, the incumbent first; empty for none.
+    pub ab: Vec<String>,
+    /// Champion and challengers, if they are to meet.
+    pub auto: Option<AutoPolicy>,
     /// Reload plugins whose files change.
     pub watch: bool,
     /// Threads that serve requests.
@@ -74,6 +78,17 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Where metrics are pushed, if anywhere.
     pub otlp: Option<OtlpConfig>,
+}
+
+/// Continuous mode: challengers meet the strategy in service, one after another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AutoPolicy {
+    /// Share of traffic that a challenger may have.
+    pub budget: f64,
+    /// Longest time of one experiment, in milliseconds.
+    pub at_most_ms: u64,
+    /// Time between two experiments, in milliseconds.
+    pub pause_ms: u64,
 }
 
 /// Pushing metrics to an OpenTelemetry collector.
@@ -154,13 +169,24 @@ impl Config {
             parameters.entry(String::new()).or_default().extend(pairs("--param", &sources.parameters)?);
         }
         let (settings, from_flags) = settings(&raw.knobs, &sources.set)?;
+        let ab = raw.ab.unwrap_or_default();
+        if ab.len() == 1 {
+            return Err(ConfigError::value(
+                "ab",
+                "one strategy where two and more are compared, such as a.wasm,b.wasm",
+            ));
+        }
+        // The incumbent is what serves; nothing else has to be loaded yet.
+        let plugins = ab.first().map(|incumbent| vec![incumbent.clone()]).or(raw.plugins);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             file: sources.file.clone().or_else(|| super::load::default_file(sources).filter(|path| path.is_file())),
             listen,
             data_dir: folder("data_dir", raw.data_dir, sources, "XDG_DATA_HOME", ".local/share")?,
             library_dir: folder("library_dir", raw.library_dir, sources, "XDG_CACHE_HOME", ".cache")?,
-            plugins: raw.plugins.filter(|list| !list.is_empty()).unwrap_or_else(|| vec![built_in::DEFAULT.to_owned()]),
+            plugins: plugins.filter(|list| !list.is_empty()).unwrap_or_else(|| vec![built_in::DEFAULT.to_owned()]),
+            ab,
+            auto: auto(&raw.auto)?,
             watch: raw.watch.unwrap_or(false),
             workers: raw.workers.filter(|workers| *workers > 0).unwrap_or(cores),
             discovery: raw.discovery.unwrap_or(true),
@@ -307,6 +333,19 @@ fn known_knob(place: &str, name: &str) -> Result<KnobId, ConfigError> {
 }
 
 /// Start values, and which of them flags gave.
+fn auto(raw: &RawAuto) -> Result<Option<AutoPolicy>, ConfigError> {
+    let budget = raw.budget.unwrap_or(0.1);
+    if !(0.001..=0.5).contains(&budget) {
+        return Err(ConfigError::value(
+            "auto.budget",
+            format!("{budget} where a share of traffic from 0.001 to 0.5 is expected"),
+        ));
+    }
+    let at_most_ms = raw.at_most_ms.unwrap_or(6 * 3_600_000);
+    let policy = AutoPolicy { budget, at_most_ms, pause_ms: raw.pause_ms.unwrap_or(60_000) };
+    Ok(raw.enabled.unwrap_or(false).then_some(policy))
+}
+
 fn settings(
     written: &BTreeMap<String, RawKnob>,
     set: &[String],

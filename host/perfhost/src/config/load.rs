@@ -153,6 +153,9 @@ fn overlay(raw: &mut Raw, flags: Raw) {
     take(&mut raw.data_dir, flags.data_dir);
     take(&mut raw.library_dir, flags.library_dir);
     take(&mut raw.plugins, flags.plugins);
+    take(&mut raw.ab, flags.ab);
+    take(&mut raw.auto.enabled, flags.auto.enabled);
+    take(&mut raw.auto.budget, flags.auto.budget);
     take(&mut raw.watch, flags.watch);
     take(&mut raw.workers, flags.workers);
     take(&mut raw.discovery, flags.discovery);

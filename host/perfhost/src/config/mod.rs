@@ -8,5 +8,5 @@ pub mod load;
 pub mod raw;
 mod rules;
 
-pub use checked::{Config, OtlpConfig, pairs};
+pub use checked::{AutoPolicy, Config, OtlpConfig, pairs};
 pub use load::{Sources, load};

@@ -19,6 +19,10 @@ pub struct Raw {
     pub library_dir: Option<PathBuf>,
     /// Strategies: paths or built-in names. The first that tunes is in service.
     pub plugins: Option<Vec<String>>,
+    /// Strategies to compare from the start, the incumbent first.
+    pub ab: Option<Vec<String>>,
+    /// Champion and challengers, for as long as the host runs.
+    pub auto: RawAuto,
     /// Reload a plugin that came from a file when the file changes.
     pub watch: Option<bool>,
     /// Threads that serve requests; 0 for one a core.
@@ -159,6 +163,20 @@ pub struct RawTuning {
     pub guard: Option<GuardPolicy>,
     /// Begin without the tuned settings and the learned state of earlier runs.
     pub fresh: Option<bool>,
+}
+
+/// Continuous mode.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAuto {
+    /// Let challengers meet the strategy in service, one after another.
+    pub enabled: Option<bool>,
+    /// Share of traffic that a challenger may have.
+    pub budget: Option<f64>,
+    /// Longest time of one experiment, in milliseconds.
+    pub at_most_ms: Option<u64>,
+    /// Time between two experiments, in milliseconds.
+    pub pause_ms: Option<u64>,
 }
 
 /// Where metrics are pushed.

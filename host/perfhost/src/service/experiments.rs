@@ -3,12 +3,14 @@
 //! One runs at a time: two would be each other's noise. What each part owns:
 //! - [`request`]: what somebody asks for who starts one; [`terms`]: its terms, with what was measured here
 //! - [`arms`]: the strategies that are compared, and their settings
+//! - [`automatic`]: continuous mode
 //! - [`running`]: one experiment under way
 //! - [`record`]: what is kept of each; [`trail`], [`classes`]: parts of that
 //! - [`findings`]: what was learned, by workload class and machine
 //! - [`report`]: an experiment told to people and programs
 
 mod arms;
+mod automatic;
 mod classes;
 mod error;
 mod findings;
@@ -70,6 +72,10 @@ pub struct Experiments {
 struct State {
     running: Option<Running>,
     next_id: u64,
+    /// When continuous mode goes on, Unix time in milliseconds.
+    next_automatic_ms: u64,
+    /// Challengers of continuous mode that could not be had.
+    passed_over: u64,
 }
 
 impl Parts {
@@ -82,7 +88,8 @@ impl Experiments {
     /// Goes on with the experiment that was running when the host ended, if one was.
     pub fn open(parts: Parts) -> Result<Self, ExperimentError> {
         let newest = parts.store.experiments(1)?.first().copied();
-        let state = State { running: None, next_id: newest.unwrap_or(0) + 1 };
+        let next_id = newest.unwrap_or(0) + 1;
+        let state = State { running: None, next_id, next_automatic_ms: now_ms(), passed_over: 0 };
         let experiments = Self { parts, state: Mutex::new(state) };
         if let Some(id) = newest {
             match Record::read(&experiments.parts.store, id) {
@@ -131,8 +138,22 @@ impl Experiments {
     }
 
     /// Starts one; its number. Blocks while strategies are loaded.
-    pub fn begin(&self, request: StartRequest, is_automatic: bool) -> Result<u64, ExperimentError> {
-        let mut state = self.state.lock();
+    pub fn begin(&self, request: StartRequest) -> Result<u64, ExperimentError> {
+        self.begin_in(&mut self.state.lock(), request, false)
+    }
+
+    /// What the configuration asks for from the start, unless an experiment of an earlier run goes on.
+    pub fn begin_configured(&self) {
+        let arms: Vec<ArmRequest> = self.parts.config.lock().ab.iter().cloned().map(ArmRequest::Named).collect();
+        if arms.is_empty() || self.state.lock().running.is_some() {
+            return;
+        }
+        if let Err(error) = self.begin(StartRequest { arms, ..StartRequest::default() }) {
+            warn!(%error, "the experiment was not started");
+        }
+    }
+
+    fn begin_in(&self, state: &mut State, request: StartRequest, is_automatic: bool) -> Result<u64, ExperimentError> {
         if let Some(running) = &state.running {
             return Err(ExperimentError::Running(running.record.id));
         }
@@ -178,6 +199,28 @@ impl Experiments {
         if state.running.as_mut().is_some_and(|running| running.tick(&self.parts, now_ms)) {
             self.finish(&mut state, now_ms);
         }
+        self.go_on_automatically(&mut state, now_ms);
+    }
+
+    /// Continuous mode: the next challenger, when it is time.
+    fn go_on_automatically(&self, state: &mut State, now_ms: u64) {
+        let config = self.parts.config.lock().clone();
+        let Some(policy) = config.auto.filter(|_| state.running.is_none() && now_ms >= state.next_automatic_ms) else {
+            return;
+        };
+        state.next_automatic_ms = now_ms + policy.pause_ms;
+        let champion = self.parts.strategies.in_service().load();
+        let (identity, turns) = (champion.strategy.identity(), &champion.strategy.description().turns);
+        let settings = self.parts.settings.load();
+        let offered = self.parts.tuner.offered(&config);
+        let challengers = automatic::challengers(&config.plugins, &identity.name, turns, &offered, &settings);
+        // Numbers go on from run to run, and so does the turn.
+        let turn = (state.next_id + state.passed_over) as usize;
+        let Some(challenger) = turn.checked_rem(challengers.len()).and_then(|at| challengers.get(at)) else { return };
+        if let Err(error) = self.begin_in(state, automatic::terms(challenger.clone(), &policy), true) {
+            state.passed_over += 1;
+            warn!(%error, "a challenger is passed over");
+        }
     }
 
     /// The host stops: the experiment under way is written down, and goes on at the next start.
@@ -194,6 +237,8 @@ impl Experiments {
         if let Some(running) = state.running.take() {
             let record = running.end(&self.parts, now_ms);
             findings::keep(&self.parts.store, &record);
+            let pause_ms = self.parts.config.lock().auto.map_or(0, |policy| policy.pause_ms);
+            state.next_automatic_ms = now_ms + pause_ms;
         }
     }
 
@@ -213,7 +258,7 @@ impl Experiments {
 impl ExperimentControl for Experiments {
     fn start(&self, request: Value) -> Result<Value, ControlError> {
         let request: StartRequest = serde_json::from_value(request).map_err(ExperimentError::from)?;
-        let id = self.begin(request, false)?;
+        let id = self.begin(request)?;
         self.status(id)
     }
 

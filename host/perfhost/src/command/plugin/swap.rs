@@ -28,6 +28,16 @@ pub(super) fn rollback(to: Option<u64>, flags: &ClientFlags) -> Result<()> {
     print::print(&answer, flags.output, in_service)
 }
 
+/// Makes sure that the host has a strategy; what it is called there. A file that is here is sent.
+pub(super) fn offer(plugin: &str, flags: &ClientFlags) -> Result<String> {
+    if !Path::new(plugin).is_file() {
+        return Ok(plugin.to_owned());
+    }
+    let answer = send(plugin, "in_service=false", flags)?;
+    let digest = answer["at_hand"]["digest"].as_str().context("the host did not say what it took")?;
+    Ok(digest.to_owned())
+}
+
 /// Sends a file that is here, or the name of something that the host has.
 fn send(plugin: &str, query: &str, flags: &ClientFlags) -> Result<Value> {
     let client = Client::new(flags);
