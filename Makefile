@@ -1,5 +1,6 @@
 # make run    build, fetch an engine and a small model, and serve it through a strategy
 # make test   every check and test
+# make demo-ab  two strategies meet on live traffic: the better one is found, put in service and confirmed
 # make bench  the measurements, side by side with other proxies
 #
 # Each does all of its own set-up on a machine with Rust, Python 3, Node, gcc and make.
@@ -7,7 +8,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 
-.PHONY: run test bench targets
+.PHONY: run demo-ab test bench targets
 
 targets:
 	@rustup target list --installed | grep -q '^wasm32-unknown-unknown$$' || rustup target add wasm32-unknown-unknown
@@ -17,6 +18,11 @@ run: targets
 	cargo build --release --locked --package perfhost
 	target/release/perfhost setup
 	$(PYTHON) examples/first-run/run.py target/release/perfhost
+
+demo-ab: targets
+	cargo build --release --locked --package perfhost
+	target/release/perfhost setup
+	$(PYTHON) examples/ab/demo.py target/release/perfhost
 
 test: targets
 	$(PYTHON) tests/run.py

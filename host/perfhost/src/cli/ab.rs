@@ -97,6 +97,9 @@ pub struct StartFlags {
     /// How long arms that take turns need to settle [default: 10s where they tune; else as long as answers take]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub settling: Option<u64>,
+    /// Requests per second to expect, for turns that hold enough of them [default: as measured]
+    #[arg(long, value_name = "RATE")]
+    pub pace: Option<f64>,
     /// Share of traffic that stays with the loser while the winner is confirmed [default: 0.1]
     #[arg(long, value_name = "SHARE")]
     pub holdout: Option<f64>,

@@ -58,6 +58,7 @@ fn start(flags: &StartFlags) -> Result<()> {
         holdout: flags.holdout,
         confirm_ms: flags.confirm,
         settling_ms: flags.settling,
+        pace: flags.pace,
         ..StartRequest::default()
     };
     let started = client.post("/api/experiments", JSON, serde_json::to_string(&request)?.as_bytes())?;

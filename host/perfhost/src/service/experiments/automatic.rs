@@ -37,11 +37,8 @@ pub(super) fn challengers(
     });
     let steps = knobs.flat_map(|offer| {
         let present = settings.value(offer.knob.id, &offer.at);
-        let place = if offer.at.to_string().is_empty() {
-            offer.knob.name.to_owned()
-        } else {
-            format!("{}@{}", offer.knob.name, offer.at)
-        };
+        let name = offer.knob.name;
+        let place = offer.at.provider_name().map_or_else(|| name.to_owned(), |at| format!("{name}@{at}"));
         let stepped = [true, false].map(|is_up| step(offer, &present, is_up));
         let fixed =
             move |value| ArmRequest::Fixed(FixedArm { strategy: None, set: BTreeMap::from([(place.clone(), value)]) });

@@ -48,6 +48,8 @@ pub struct StartRequest {
     pub confirm_ms: Option<u64>,
     /// How long figures take to settle after arms take turns. Measured when absent.
     pub settling_ms: Option<u64>,
+    /// Requests per second to expect, for blocks that hold enough of them. Measured when absent.
+    pub pace: Option<f64>,
     /// Units (rounds, where arms take turns) of each arm before a winner is named.
     pub least_units: Option<u64>,
     /// All chance comes from here; drawn when absent.

@@ -6,15 +6,15 @@ use perfhost_strategy::Scope;
 use perfhost_strategy::experiment::regime::{self, Pace};
 use perfhost_strategy::experiment::statistics::Level;
 use perfhost_strategy::experiment::{Ramp, Spec, Unit};
-use perfhost_strategy::observation::{Summary, metric};
+use perfhost_strategy::observation::{Metric, metric};
 use perfhost_telemetry::Telemetry;
 
 use super::ExperimentError;
 use super::arms::{self, RunningArm};
 use super::request::StartRequest;
 
-/// Over which the pace of traffic is measured.
-const PACE_WINDOW: Duration = Duration::from_secs(60);
+/// Over which the pace of traffic is measured. The faster of the two counts: traffic may only just have begun.
+const PACE_WINDOWS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
 
 /// The shortest window that strategies see. An arm that tunes needs one of its own before what it does is its own doing.
 const TUNING_SETTLES_MS: u64 = 10_000;
@@ -28,19 +28,19 @@ pub(super) fn spec(
     arms: &[RunningArm],
     telemetry: &Telemetry,
 ) -> Result<Spec, ExperimentError> {
-    let measured = |name: &str| -> Option<Summary> {
-        let metrics = telemetry.window(PACE_WINDOW);
-        metrics
-            .into_iter()
-            .find(|metric| metric.name == name && metric.scope == Scope::global())
-            .map(|metric| metric.summary)
+    let windows = PACE_WINDOWS.map(|window| telemetry.window(window));
+    let measured = |name: &str| {
+        let of_host = |metric: &&Metric| metric.name == name && metric.scope == Scope::global();
+        let found = windows.iter().filter_map(move |metrics| metrics.iter().find(of_host));
+        found.map(|metric| metric.summary).max_by(|one, other| one.mean.total_cmp(&other.mean))
     };
     let settling_ms = if arms::is_fixed(arms) { 0 } else { TUNING_SETTLES_MS };
     let pace = Pace {
         settling_ms: request.settling_ms.unwrap_or(settling_ms),
         response_p95_ms: measured(metric::RESPONSE_TIME).map_or(0, |times| times.p95 as u64),
-        requests_per_second: measured(metric::REQUESTS_PER_SECOND)
-            .map(|rate| rate.mean)
+        requests_per_second: request
+            .pace
+            .or_else(|| measured(metric::REQUESTS_PER_SECOND).map(|rate| rate.mean))
             .filter(|rate| *rate > 0.0)
             .unwrap_or(UNKNOWN_PACE),
     };

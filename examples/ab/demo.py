@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Two strategies meet on the live traffic of eight clients; the better one is found, put in service and confirmed.
+
+    python3 examples/ab/demo.py target/release/perfhost [objective]
+
+The objective is tokens-per-second unless another is named; `perfhost ab start --help` lists them. Needs what `perfhost
+setup` fetches. Standard library only. Takes some minutes: arms that turn an engine's knobs take turns, and each turn is
+one observation. Ctrl-C stops everything.
+"""
+
+import itertools
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+PORT = 8917
+HOST = f"http://127.0.0.1:{PORT}"
+CLIENTS = 8
+TOKENS = 8
+INCUMBENT, CHALLENGER = "conservative", "aggressive"
+SERVING = ["--plugin", INCUMBENT, "--model", "gemma-3-270m", "--listen", f"127.0.0.1:{PORT}", "--interval-ms", "1000",
+           "--no-discovery", "--log", "warn"]
+# Equal shares and half the traffic as holdout: for a demonstration all traffic may be at risk.
+TERMS = ["--a", INCUMBENT, "--b", CHALLENGER, "--no-ramp", "--settling", "4s", "--pace", "2", "--holdout", "0.5", "--confirm", "15m",
+         "--max-duration", "30m", "--guardrail", "error-rate:0.05"]
+
+
+def ask(path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(HOST + path, data, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return answer.read()
+
+
+def wait_until_a_model_answers(host):
+    while host.poll() is None:
+        try:
+            models = json.loads(ask("/v1/models"))["data"]
+            if models and json.loads(ask("/api/system/status"))["status"] == "up":
+                return models[0]["id"]
+        except (urllib.error.URLError, OSError):
+            pass
+        time.sleep(0.2)
+    sys.exit("perfhost ended before a model answered; run `perfhost setup` first")
+
+
+def client(model, number, counts, is_over):
+    for turn in itertools.count():
+        if is_over.is_set():
+            return
+        body = {"model": model, "max_tokens": TOKENS, "stream": True,
+                "messages": [{"role": "user", "content": f"Tell story {turn} of storyteller {number}."}]}
+        try:
+            ask("/v1/chat/completions", body)
+            counts["answered"] += 1
+        except (urllib.error.URLError, OSError) as error:
+            if not is_over.is_set():
+                counts["failed"] += 1
+                print(f"a request failed: {error}", file=sys.stderr)
+
+
+def main():
+    program = sys.argv[1]
+    objective = sys.argv[2] if len(sys.argv) > 2 else "tokens-per-second"
+    with tempfile.TemporaryDirectory() as folder:
+        host = subprocess.Popen([program, *SERVING, "--data-dir", str(pathlib.Path(folder) / "data")])
+        counts, is_over = {"answered": 0, "failed": 0}, threading.Event()
+        try:
+            model = wait_until_a_model_answers(host)
+            for number in range(CLIENTS):
+                threading.Thread(target=client, args=(model, number, counts, is_over), daemon=True).start()
+            time.sleep(20)  # So that there is a pace to measure.
+            at_host = ["--host", HOST]
+            subprocess.run([program, "ab", "start", *TERMS, "--objective", objective, *at_host], check=True)
+            if sys.stdout.isatty():
+                subprocess.run([program, "ab", "status", *at_host], check=True)
+            while json.loads(ask("/api/experiments/1"))["phase"] != "ended":
+                time.sleep(1)
+            is_over.set()
+            subprocess.run([program, "ab", "report", *at_host], check=True)
+            page = pathlib.Path(tempfile.gettempdir()) / "perfhost-ab-report.html"
+            page.write_bytes(ask("/api/experiments/1/report?format=html"))
+            serving = json.loads(ask("/api/strategies"))["in_service"]["name"]
+            print(f"\nin service: {serving}; {counts['answered']} requests answered, {counts['failed']} failed; {page}")
+        except KeyboardInterrupt:
+            pass
+        finally:
+            is_over.set()
+            host.terminate()
+            host.wait()
+    sys.exit(1 if counts["failed"] else 0)
+
+
+if __name__ == "__main__":
+    main()
