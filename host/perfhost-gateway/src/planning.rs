@@ -63,13 +63,14 @@ pub(crate) fn plan(view: &View, request: &PlanRequest, targets: &[TargetRef], ti
         None => Ok(plan),
         Some(defect) => Err(format!("plan gave an invalid answer: {defect}")),
     });
-    let is_overrun = Duration::from_nanos(nanoseconds) > view.settings.plan_budget;
+    let budget = generation.planning.budget(view.settings.plan_budget);
+    let is_overrun = Duration::from_nanos(nanoseconds) > budget;
     generation.planning.count(nanoseconds, checked.is_err(), is_overrun);
     if view.watch.note(checked.is_err() || is_overrun) && !generation.planning.is_demoted() {
         generation.planning.demote();
         tracing::warn!(
             strategy = ?view.strategy,
-            budget = ?view.settings.plan_budget,
+            ?budget,
             "most of the last {LOOK_BACK} plan calls failed or were over the budget; requests follow the host's own plan"
         );
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::strategy::{Strategy, World};
 
@@ -19,6 +20,8 @@ pub struct Generation {
 /// Counts of one generation's plan calls. Written by workers, read by the control loop.
 #[derive(Debug, Default)]
 pub struct Planning {
+    /// The strategy's own budget, where it has one.
+    budget: Option<Duration>,
     demoted: AtomicBool,
     calls: AtomicU64,
     failures: AtomicU64,
@@ -44,7 +47,7 @@ pub struct PlanningCounts {
 impl Generation {
     /// Puts a strategy in service. One that does not export `route` starts demoted.
     pub fn new(number: u64, strategy: Arc<dyn Strategy>) -> Self {
-        let planning = Planning::default();
+        let planning = Planning { budget: strategy.allowance().plan_budget, ..Planning::default() };
         planning.demoted.store(strategy.identity().world != World::Strategy, Ordering::Relaxed);
         Self { number, strategy, planning }
     }
@@ -54,6 +57,11 @@ impl Planning {
     /// Whether requests follow the host's own plan.
     pub fn is_demoted(&self) -> bool {
         self.demoted.load(Ordering::Relaxed)
+    }
+
+    /// Time for one plan call: the setting's, or the strategy's own where that is less.
+    pub fn budget(&self, of_settings: Duration) -> Duration {
+        self.budget.map_or(of_settings, |own| own.min(of_settings))
     }
 
     /// Stops asking this strategy for plans.

@@ -13,6 +13,7 @@
 //! - [`supervisor`]: when a strategy that keeps failing is retired, and when it is tried again
 //! - [`plan`]: its answer for one request
 //! - [`advice`]: its answer on variants of a model
+//! - [`grant`]: what a strategy may do
 //! - [`strategy`]: the trait that a loaded strategy implements, and how it can fail
 //! - [`generation`]: one loaded strategy in service
 //! - [`shared`]: how a new snapshot reaches the hot paths without a lock
@@ -20,6 +21,7 @@
 pub mod advice;
 pub mod decision;
 pub mod generation;
+pub mod grant;
 pub mod guard;
 pub mod knob;
 pub mod observation;
@@ -34,6 +36,7 @@ pub mod value;
 
 pub use decision::{CycleRecord, Decision, DecisionUpdate};
 pub use generation::Generation;
+pub use grant::{Grant, Grants};
 pub use guard::{Guard, GuardPolicy};
 pub use knob::{Knob, KnobId};
 pub use observation::Observation;

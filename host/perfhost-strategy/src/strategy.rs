@@ -2,10 +2,15 @@
 //!
 //! perfhost-wasm implements it for components; tests implement it natively.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::advice::{Advice, Choice};
+use crate::grant::Grants;
 use crate::knob::OfferedKnob;
 use crate::observation::Hardware;
 use crate::plan::FleetNames;
@@ -69,6 +74,20 @@ pub struct Identity {
     /// Where it was loaded from: `built-in NAME`, a path, or `upload NAME`.
     pub source: String,
 }
+
+/// What the host holds one strategy to: the stricter of its own rules and those for this strategy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Allowance {
+    /// What it may do.
+    pub grants: Grants,
+    /// Time that it may take to plan one request, where it has less than the `plan_budget_us` knob says.
+    #[serde(skip)]
+    pub plan_budget: Option<Duration>,
+    /// Its limits by name; the unit is the name's ending, or a count. Empty where nothing limits it.
+    pub limits: BTreeMap<&'static str, u64>,
+}
+
+static UNLIMITED: LazyLock<Allowance> = LazyLock::new(Allowance::default);
 
 /// How a call to a strategy failed. The message names the cause; the caller names the strategy.
 #[derive(Debug, Clone, Error, PartialEq, Eq, Serialize)]
@@ -151,6 +170,11 @@ pub trait Strategy: Send + Sync {
 
     /// What it says of itself.
     fn description(&self) -> &Description;
+
+    /// What it is held to. A strategy that is part of the host may do everything.
+    fn allowance(&self) -> &Allowance {
+        &UNLIMITED
+    }
 
     /// Sets the user's parameters and the knobs it may turn.
     fn configure(&self, parameters: &[(String, String)], knobs: &[OfferedKnob]) -> Result<(), StrategyError>;

@@ -28,6 +28,8 @@ pub enum Stage {
     Instantiate,
     /// The strategy is asked to describe itself.
     Describe,
+    /// Its grants and limits are looked up by its name; where it has less than others, a trial instance is made under them.
+    Grants,
     /// The strategy is configured and asked for proposals and a plan, with made-up numbers.
     Smoke,
 }
@@ -45,6 +47,7 @@ impl Stage {
             Stage::Types => "types",
             Stage::Instantiate => "instantiate",
             Stage::Describe => "describe",
+            Stage::Grants => "grants",
             Stage::Smoke => "smoke",
         }
     }

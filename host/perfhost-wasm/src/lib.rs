@@ -7,7 +7,8 @@
 //!
 //! Map, from the outside in:
 //!
-//! - [`runtime`]: the sandbox of one process; [`limits`]: what strategies may use; `ticker` and `deadline`: time limits
+//! - [`runtime`]: the sandbox of one process; `ticker` and `deadline`: time limits
+//! - [`limits`]: what strategies may use; [`terms`]: what one of them is granted, and where it may use less
 //! - [`load`]: from a file to a strategy, stage by stage; [`error`]: how that fails; [`inspect`]: what it shows
 //! - `cache`: compiled code on disk, in a folder that only perfhost writes
 //! - `strategy`: a loaded component as a `Strategy`; `pool`: its warm planning instances; `setup`: what each of them is
@@ -38,10 +39,12 @@ pub mod inspect;
 pub mod limits;
 pub mod load;
 pub mod runtime;
+pub mod terms;
 
 pub use error::{LoadError, LoadFailure, Stage};
 pub use host::history::{History, HistoryPoint, NoHistory};
 pub use host::log::{LogLevel, LogLine};
 pub use inspect::Inspection;
-pub use limits::Limits;
+pub use limits::{LimitKey, Limits};
 pub use runtime::{PluginSource, Runtime, RuntimeConfig};
+pub use terms::{Terms, TermsOf};

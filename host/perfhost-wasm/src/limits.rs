@@ -1,6 +1,10 @@
 //! What a strategy may use: file size, memory, stack, time, output and log. One place, with the defaults.
 
+mod key;
+
 use std::time::Duration;
+
+pub use key::{KEYS, LimitKey};
 
 /// Limits for every strategy of one [`crate::Runtime`]. The defaults are meant for production.
 ///
