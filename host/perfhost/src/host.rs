@@ -21,6 +21,8 @@ use tracing::{info, warn};
 
 use crate::config::{Config, Sources};
 use crate::data_dir::DataDir;
+use crate::plugin_source::Intake;
+use crate::plugin_source::address::stem;
 use crate::service::control::HostControl;
 use crate::service::engine;
 use crate::service::history::StoredHistory;
@@ -57,11 +59,14 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let tls = tls_config().context("loading the root certificates")?;
 
     // Strategies first: a plugin that does not load should be known before anything else is started.
-    let wasm = Runtime::new(RuntimeConfig { cache_dir: Some(data.folder("compiled")?), ..RuntimeConfig::default() })?;
+    let wasm = Runtime::new(RuntimeConfig {
+        cache_dir: Some(data.folder("compiled")?),
+        limits: config.sandbox.limits.clone(),
+    })?;
     let history = Arc::new(StoredHistory::new(store.clone()));
-    let plugins = config.plugins.clone();
-    let strategies =
-        Arc::new(Strategies::start(wasm, history, store.clone(), &plugins, parameters_of(config.clone()))?);
+    let (plugins, parameters) = (config.plugins.clone(), parameters_of(config.clone()));
+    let intake = Arc::new(Intake::new(config.clone(), &sources));
+    let strategies = Arc::new(start_strategies(wasm, history, store.clone(), intake, plugins, parameters).await?);
 
     let fleet = Fleet::new();
     add_providers(&fleet, &config, &sources).await;
@@ -123,7 +128,10 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         },
         tls,
         started_at: SystemTime::now(),
-        limits: Limits::default(),
+        limits: Limits {
+            plugin_bytes: usize::try_from(config.sandbox.limits.max_file_bytes).unwrap_or(usize::MAX),
+            ..Limits::default()
+        },
     });
 
     let health_watch = tokio::spawn(health::watch(
@@ -169,10 +177,24 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     served.context("serving")
 }
 
+/// Starts the strategies on a thread that may block: fetching and compiling take their time, and the network its own.
+async fn start_strategies(
+    wasm: Arc<Runtime>,
+    history: Arc<StoredHistory>,
+    store: Store,
+    intake: Arc<Intake>,
+    plugins: Vec<String>,
+    parameters: Arc<Parameters>,
+) -> Result<Strategies> {
+    let started =
+        tokio::task::spawn_blocking(move || Strategies::start(wasm, history, store, intake, &plugins, parameters));
+    Ok(started.await.context("loading the strategies panicked")??)
+}
+
 /// The parameters of each strategy under a configuration: `--param` goes to the one named first.
 pub fn parameters_of(config: Arc<Config>) -> Arc<Parameters> {
     Arc::new(move |name: &str| {
-        let first = config.plugins.first().map(|plugin| crate::built_in::stem(plugin)).unwrap_or_default();
+        let first = config.plugins.first().map(|plugin| stem(plugin)).unwrap_or_default();
         config.parameters_for(name, first == name)
     })
 }

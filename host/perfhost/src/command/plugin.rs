@@ -2,6 +2,8 @@
 
 mod inspect;
 mod list;
+mod pull;
+mod send;
 mod swap;
 
 use anyhow::Result;
@@ -13,7 +15,8 @@ pub fn run(command: &PluginCommand) -> Result<()> {
     match command {
         PluginCommand::List(flags) => list::list(flags),
         PluginCommand::Inspect { plugin, output } => inspect::inspect(plugin, *output),
-        PluginCommand::Swap { plugin, client } => swap::swap(plugin, client),
+        PluginCommand::Pull { plugin, library } => pull::pull(plugin, library.library_dir.clone(), library.output),
+        PluginCommand::Swap { plugin, upload, client } => swap::swap(plugin, *upload, client),
         PluginCommand::Rollback(flags) => swap::rollback(flags),
     }
 }

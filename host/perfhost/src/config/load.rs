@@ -71,17 +71,19 @@ impl Sources {
 
 /// Reads and checks everything. Called at start and at every reload; reads the file anew each time.
 pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
-    let file = sources.file.clone().or_else(|| sources.variable("PERFHOST_CONFIG").map(PathBuf::from));
-    let mut raw = match &file {
-        Some(path) => parse(path)?,
-        None => match default_file(sources).filter(|path| path.is_file()) {
-            Some(path) => parse(&path)?,
-            None => Raw::default(),
-        },
+    let mut raw = match file(sources) {
+        Some(path) => parse(&path)?,
+        None => Raw::default(),
     };
     overlay_variables(&mut raw, sources)?;
     overlay(&mut raw, sources.flags.clone());
     Config::check(raw, sources)
+}
+
+/// The file that is read and watched: the one that is named, else the usual one if it exists.
+pub(super) fn file(sources: &Sources) -> Option<PathBuf> {
+    let named = sources.file.clone().or_else(|| sources.variable("PERFHOST_CONFIG").map(PathBuf::from));
+    named.or_else(|| default_file(sources).filter(|path| path.is_file()))
 }
 
 /// The file that is watched and read when none is named: perfhost.toml in the configuration folder.

@@ -6,6 +6,8 @@
 pub mod checked;
 pub mod load;
 pub mod raw;
+pub mod sandbox;
+pub mod trust;
 
 pub use checked::Config;
 pub use load::{Sources, load};

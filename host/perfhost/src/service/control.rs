@@ -16,6 +16,8 @@ use super::engine::ManagedEngine;
 use super::strategies::{Strategies, SwapError};
 use super::tuner::Tuner;
 use crate::built_in;
+use crate::plugin_source::error::SourceError;
+use crate::plugin_source::kind::Kind;
 
 /// The running host, as the API sees it.
 pub struct HostControl {
@@ -48,10 +50,10 @@ impl Control for HostControl {
         let generation = self.strategies.in_service().load();
         let built_in: Vec<&str> = built_in::BUILT_IN.iter().map(|(name, _)| *name).collect();
         json!({
-            "in_service": in_service(&generation),
-            "at_hand": self.strategies.at_hand().iter().map(|strategy| describe(strategy.as_ref())).collect::<Vec<_>>(),
+            "in_service": self.in_service(&generation),
+            "at_hand": self.strategies.at_hand().iter().map(|strategy| self.describe(strategy.as_ref())).collect::<Vec<_>>(),
             "retired": self.strategies.retired().map(|retired| json!({
-                "strategy": describe(retired.strategy.as_ref()),
+                "strategy": self.describe(retired.strategy.as_ref()),
                 "cause": retired.cause,
                 "retry_at_ms": retired.retry_at_ms,
             })),
@@ -60,13 +62,19 @@ impl Control for HostControl {
     }
 
     fn load(&self, source: StrategySource) -> Result<Value, ControlError> {
+        let intake = self.strategies.intake();
+        match &source {
+            StrategySource::Named { name, .. } => intake.check_api_name(name),
+            StrategySource::Uploaded { .. } => intake.check_api(Kind::Upload),
+        }
+        .map_err(|error| refusal(error.into()))?;
         self.strategies.swap(&source).map_err(refusal)?;
-        Ok(json!({ "in_service": in_service(&self.strategies.in_service().load()) }))
+        Ok(json!({ "in_service": self.in_service(&self.strategies.in_service().load()) }))
     }
 
     fn rollback(&self) -> Result<Value, ControlError> {
         self.strategies.rollback().map_err(refusal)?;
-        Ok(json!({ "in_service": in_service(&self.strategies.in_service().load()) }))
+        Ok(json!({ "in_service": self.in_service(&self.strategies.in_service().load()) }))
     }
 
     fn knobs(&self) -> Value {
@@ -118,7 +126,7 @@ impl Control for HostControl {
             "listen": self.listen.to_string(),
             "uptime_s": self.started.elapsed().as_secs(),
             "status": if is_any_up { "up" } else { "no provider" },
-            "strategy": in_service(&generation),
+            "strategy": self.in_service(&generation),
             "admission": {
                 "in_flight": self.admission.in_flight(), "queued": self.admission.queued(),
                 "limit": self.settings.load().value(KnobId::ConcurrencyLimit, &Scope::global()),
@@ -136,33 +144,46 @@ impl Control for HostControl {
     }
 }
 
-/// The strategy in service with what planning costs.
-fn in_service(generation: &Generation) -> Value {
-    let mut value = describe(generation.strategy.as_ref());
-    let counts = generation.planning.read();
-    value["generation"] = json!(generation.number);
-    value["planning"] = json!({
-        "is_demoted": counts.is_demoted, "calls": counts.calls, "failures": counts.failures, "overruns": counts.overruns,
-        "mean_us": if counts.calls == 0 { 0.0 } else { counts.nanoseconds as f64 / counts.calls as f64 / 1_000.0 },
-    });
-    value
-}
+impl HostControl {
+    /// The strategy in service with what planning costs.
+    fn in_service(&self, generation: &Generation) -> Value {
+        let mut value = self.describe(generation.strategy.as_ref());
+        let counts = generation.planning.read();
+        value["generation"] = json!(generation.number);
+        value["planning"] = json!({
+            "is_demoted": counts.is_demoted, "calls": counts.calls, "failures": counts.failures, "overruns": counts.overruns,
+            "mean_us": if counts.calls == 0 { 0.0 } else { counts.nanoseconds as f64 / counts.calls as f64 / 1_000.0 },
+        });
+        value
+    }
 
-fn describe(strategy: &dyn Strategy) -> Value {
-    let (identity, description) = (strategy.identity(), strategy.description());
-    json!({
-        "name": identity.name, "version": identity.version, "digest": identity.digest, "world": identity.world,
-        "source": identity.source, "summary": description.summary, "goal": description.goal, "reads": description.reads,
-        "turns": description.turns, "parameters": description.parameters, "warm_instances": strategy.warm_instances(),
-    })
+    fn describe(&self, strategy: &dyn Strategy) -> Value {
+        let (identity, description, allowance) = (strategy.identity(), strategy.description(), strategy.allowance());
+        json!({
+            "name": identity.name, "version": identity.version, "digest": identity.digest, "world": identity.world,
+            "source": identity.source, "provenance": self.strategies.provenance(&identity.digest),
+            "summary": description.summary, "goal": description.goal, "reads": description.reads,
+            "turns": description.turns, "parameters": description.parameters, "grants": allowance.grants,
+            "limits": allowance.limits, "warm_instances": strategy.warm_instances(),
+        })
+    }
 }
 
 fn refusal(error: SwapError) -> ControlError {
     let message = error.to_string();
     match error {
-        SwapError::Unknown(_) => ControlError::NotFound { message },
+        SwapError::Source(source) => match source {
+            SourceError::Unknown { .. } | SourceError::NotFound { .. } => ControlError::NotFound { message },
+            SourceError::NotAllowed { .. }
+            | SourceError::Unsigned { .. }
+            | SourceError::BadSignature { .. }
+            | SourceError::PlainHttp { .. } => ControlError::Refused { code: source.code().to_owned(), message },
+            SourceError::Read { .. } => ControlError::Failed { message },
+            source => ControlError::Invalid { code: source.code().to_owned(), message },
+        },
+        SwapError::Digest(_) => ControlError::Invalid { code: "bad-digest".to_owned(), message },
+        SwapError::Config(_) => ControlError::Failed { message },
         SwapError::NothingBefore => ControlError::Conflict { code: "nothing_before".to_owned(), message },
-        SwapError::Read { .. } => ControlError::Failed { message },
         SwapError::Load(load) => ControlError::Invalid { code: load.failure.code().to_owned(), message },
         SwapError::Configure { .. } => ControlError::Invalid { code: "refused_configuration".to_owned(), message },
         SwapError::OnlyAdvises(_) => ControlError::Invalid { code: "only_advises".to_owned(), message },

@@ -1,7 +1,8 @@
 //! The strategies of a running host: loading, the atomic swap, handing state on, rollback, and the fallback that takes
 //! over when one fails again and again.
 
-use std::path::Path;
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -9,34 +10,39 @@ use perfhost_gateway::StrategySource;
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::plan::FleetNames;
 use perfhost_strategy::strategy::{Identity, World};
-use perfhost_strategy::{Generation, Shared, Strategy};
+use perfhost_strategy::{Generation, Grant, Shared, Strategy};
 use perfhost_telemetry::Store;
 use perfhost_wasm::{History, LoadError, PluginSource, Runtime};
 use thiserror::Error;
 use tracing::{info, warn};
 
 use crate::built_in;
+use crate::config::load::ConfigError;
+use crate::config::raw::Raw;
+use crate::config::{self, Sources};
+use crate::plugin_source::digest::{Digest, DigestError};
+use crate::plugin_source::error::SourceError;
+use crate::plugin_source::provenance::Provenance;
+use crate::plugin_source::{BUILT_IN_SOURCE, Intake, Plugin, Upload};
 
 /// Swaps that can be taken back.
 const MOST_PREVIOUS: usize = 8;
 
-/// How the source of a built-in strategy begins.
-const BUILT_IN_SOURCE: &str = "built-in";
+/// Loaded plugins whose provenance is remembered; the oldest is forgotten first.
+const MOST_PROVENANCES: usize = 64;
 
 /// Why a strategy was not put in service.
 #[derive(Debug, Error)]
 pub enum SwapError {
-    /// There is neither a built-in strategy nor a file of that name.
-    #[error("{0:?} is neither a file nor a built-in strategy ({names})", names = built_in::names())]
-    Unknown(String),
-    /// The file cannot be read.
-    #[error("{path}: {error}")]
-    Read {
-        /// The file.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
+    /// There is no plugin of that name, it is not what was asked for, or it is not trusted.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The digest that was asked for does not read.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    /// The configuration that says what is trusted cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// It does not load.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -67,6 +73,9 @@ pub struct Strategies {
     history: Arc<dyn History>,
     store: Store,
     in_service: Arc<Shared<Generation>>,
+    intake: Mutex<Arc<Intake>>,
+    /// Where loaded plugins came from, by their digest.
+    provenances: Mutex<VecDeque<Provenance>>,
     desk: Mutex<Desk>,
 }
 
@@ -90,14 +99,22 @@ pub struct Retired {
     pub retry_at_ms: u64,
 }
 
-/// Reads the bytes of a plugin: a file of that path first, then a built-in strategy of that name.
+/// Reads the plugin of a name for a command, under the configuration that a host started now would have.
+///
+/// # Errors
+/// As [`Intake::read`], and that of a configuration that cannot be used.
 pub fn read(name: &str) -> Result<PluginSource, SwapError> {
-    if Path::new(name).is_file() {
-        let bytes = std::fs::read(name).map_err(|error| SwapError::Read { path: name.to_owned(), error })?;
-        return Ok(PluginSource { name: name.to_owned(), bytes });
-    }
-    let bytes = built_in::find(name).ok_or_else(|| SwapError::Unknown(name.to_owned()))?;
-    Ok(PluginSource { name: format!("{BUILT_IN_SOURCE} {}", built_in::stem(name)), bytes: bytes.to_vec() })
+    Ok(intake_of_command(None)?.read(name, None)?.source)
+}
+
+/// Lets plugins in for a command, as a host started now would, with another library folder where one is given.
+///
+/// # Errors
+/// That of a configuration that cannot be used.
+pub fn intake_of_command(library_dir: Option<PathBuf>) -> Result<Intake, SwapError> {
+    let flags = Raw { library_dir, ..Raw::default() };
+    let sources = Sources { environment: std::env::vars().collect(), flags, ..Sources::default() };
+    Ok(Intake::new(Arc::new(config::load(&sources)?), &sources))
 }
 
 impl Strategies {
@@ -106,16 +123,19 @@ impl Strategies {
         runtime: Arc<Runtime>,
         history: Arc<dyn History>,
         store: Store,
+        intake: Arc<Intake>,
         plugins: &[String],
         parameters: Arc<Parameters>,
     ) -> Result<Self, SwapError> {
+        let provenances = Mutex::new(VecDeque::new());
+        let load = |name: &str| load(&runtime, &history, &intake, &provenances, intake.read(name, None)?);
         let mut loaded: Vec<Arc<dyn Strategy>> = Vec::new();
         for name in plugins {
-            loaded.push(runtime.load(&read(name)?, history.clone())?);
+            loaded.push(load(name)?);
         }
         let first = match loaded.iter().position(|strategy| strategy.identity().world != World::Advisor) {
             Some(at) => loaded.remove(at),
-            None => runtime.load(&read(built_in::DEFAULT)?, history.clone())?,
+            None => load(built_in::DEFAULT)?,
         };
         let desk = Desk {
             knobs: Vec::new(),
@@ -126,7 +146,8 @@ impl Strategies {
             retired: None,
         };
         let in_service = Arc::new(Shared::new(Arc::new(Generation::new(1, first.clone()))));
-        let strategies = Self { runtime, history, store, in_service, desk: Mutex::new(desk) };
+        let (desk, intake) = (Mutex::new(desk), Mutex::new(intake));
+        let strategies = Self { runtime, history, store, in_service, intake, provenances, desk };
         strategies.prepare(&first, &strategies.desk.lock(), None)?;
         Ok(strategies)
     }
@@ -139,6 +160,27 @@ impl Strategies {
     /// Strategies that are loaded and not in service.
     pub fn at_hand(&self) -> Vec<Arc<dyn Strategy>> {
         self.desk.lock().at_hand.clone()
+    }
+
+    /// What lets plugins in at present.
+    pub fn intake(&self) -> Arc<Intake> {
+        self.intake.lock().clone()
+    }
+
+    /// Another configuration of what is trusted, and of the terms that strategies loaded from now on have. The answer is
+    /// whether those of the strategy in service are others than it was loaded under.
+    pub fn set_intake(&self, intake: Arc<Intake>) -> bool {
+        let in_service = self.in_service.load();
+        let name = &in_service.strategy.identity().name;
+        let has_changed = self.intake().terms(name) != intake.terms(name);
+        *self.intake.lock() = intake;
+        has_changed
+    }
+
+    /// Where the plugin with this digest came from, if it was loaded not long ago.
+    pub fn provenance(&self, digest: &str) -> Option<Provenance> {
+        let digest: Digest = digest.parse().ok()?;
+        self.provenances.lock().iter().rev().find(|provenance| provenance.digest == digest).cloned()
     }
 
     /// The strategy that failed again and again, if one is waiting for another chance.
@@ -155,7 +197,7 @@ impl Strategies {
         desk.knobs = knobs;
         let strategy = self.in_service.load().strategy.clone();
         let parameters = (desk.parameters)(&strategy.identity().name);
-        if let Err(error) = strategy.configure(&parameters, &desk.knobs) {
+        if let Err(error) = strategy.configure(&parameters, &granted(&*strategy, &desk.knobs)) {
             warn!(strategy = strategy.identity().name, %error, "the strategy refused its knobs");
         }
     }
@@ -177,20 +219,26 @@ impl Strategies {
         let mut desk = self.desk.lock();
         let strategy = self.in_service.load().strategy.clone();
         let identity = strategy.identity();
-        strategy.configure(&parameters(&identity.name), &desk.knobs).map_err(|error| refused(identity, error))?;
+        let knobs = granted(&*strategy, &desk.knobs);
+        strategy.configure(&parameters(&identity.name), &knobs).map_err(|error| refused(identity, error))?;
         desk.parameters = parameters;
         Ok(())
     }
 
     /// Loads a strategy and puts it in service. Until the moment of the swap nothing changes; on failure nothing has.
     pub fn swap(&self, source: &StrategySource) -> Result<Arc<dyn Strategy>, SwapError> {
-        let source = match source {
-            StrategySource::Named(name) => read(name)?,
-            StrategySource::Uploaded { name, bytes } => {
-                PluginSource { name: format!("upload {name}"), bytes: bytes.clone() }
-            }
+        let intake = self.intake();
+        let digest = |text: &Option<String>| text.as_deref().map(str::parse::<Digest>).transpose();
+        let plugin = match source {
+            StrategySource::Named { name, digest: expected } => intake.read(name, digest(expected)?)?,
+            StrategySource::Uploaded { name, bytes, digest: expected, signature } => intake.accept(Upload {
+                name,
+                bytes: bytes.clone(),
+                digest: digest(expected)?,
+                signature: signature.clone(),
+            })?,
         };
-        let strategy = self.runtime.load(&source, self.history.clone())?;
+        let strategy = self.load(&intake, plugin)?;
         let mut desk = self.desk.lock();
         desk.retired = None;
         self.put_in_service(strategy.clone(), &mut desk, true)?;
@@ -217,7 +265,8 @@ impl Strategies {
             } else {
                 built_in::DEFAULT
             };
-        let strategy = self.runtime.load(&read(fallback)?, self.history.clone())?;
+        let intake = self.intake();
+        let strategy = self.load(&intake, intake.read(fallback, None)?)?;
         self.put_in_service(strategy, &mut desk, false)?;
         warn!(
             strategy = failing.identity().name,
@@ -244,11 +293,18 @@ impl Strategies {
     /// Keeps what the strategy in service has learned, for the next start.
     pub fn keep_state(&self) {
         let generation = self.in_service.load();
+        if !generation.strategy.allowance().grants.allow(Grant::State) {
+            return;
+        }
         match generation.strategy.save() {
             Ok(state) if state.is_empty() => {}
             Ok(state) => self.store.put_state(&state_key(&generation.strategy.identity().name), &state),
             Err(error) => warn!(strategy = generation.strategy.identity().name, %error, "its state was not saved"),
         }
+    }
+
+    fn load(&self, intake: &Intake, plugin: Plugin) -> Result<Arc<dyn Strategy>, SwapError> {
+        load(&self.runtime, &self.history, intake, &self.provenances, plugin)
     }
 
     fn put_in_service(&self, next: Arc<dyn Strategy>, desk: &mut Desk, keeps_before: bool) -> Result<(), SwapError> {
@@ -285,11 +341,13 @@ impl Strategies {
         before: Option<&Arc<dyn Strategy>>,
     ) -> Result<(), SwapError> {
         let identity = next.identity();
-        next.configure(&(desk.parameters)(&identity.name), &desk.knobs).map_err(|error| refused(identity, error))?;
+        let knobs = granted(&**next, &desk.knobs);
+        next.configure(&(desk.parameters)(&identity.name), &knobs).map_err(|error| refused(identity, error))?;
         let handed_on =
             before.filter(|before| before.identity().name == identity.name).and_then(|before| before.save().ok());
         let state = handed_on.or_else(|| self.store.state(&state_key(&identity.name)).ok().flatten());
-        if let Some(state) = state.filter(|state| !state.is_empty())
+        let may_keep = next.allowance().grants.allow(Grant::State);
+        if let Some(state) = state.filter(|state| may_keep && !state.is_empty())
             && let Err(error) = next.restore(&state)
         {
             warn!(strategy = identity.name, %error, "it starts afresh: the saved state was not accepted");
@@ -299,6 +357,29 @@ impl Strategies {
         }
         Ok(())
     }
+}
+
+/// Loads a plugin under the terms of its strategy, and remembers where it came from.
+fn load(
+    runtime: &Arc<Runtime>,
+    history: &Arc<dyn History>,
+    intake: &Intake,
+    provenances: &Mutex<VecDeque<Provenance>>,
+    plugin: Plugin,
+) -> Result<Arc<dyn Strategy>, SwapError> {
+    let strategy = runtime.load_under(&plugin.source, history.clone(), &|name| intake.terms(name))?;
+    let mut provenances = provenances.lock();
+    provenances.retain(|known| known.digest != plugin.provenance.digest);
+    if provenances.len() >= MOST_PROVENANCES {
+        provenances.pop_front();
+    }
+    provenances.push_back(plugin.provenance);
+    Ok(strategy)
+}
+
+/// The knobs on offer that this strategy may turn.
+fn granted(strategy: &dyn Strategy, offered: &[OfferedKnob]) -> Vec<OfferedKnob> {
+    strategy.allowance().grants.of_offered(offered)
 }
 
 fn refused(identity: &Identity, error: perfhost_strategy::StrategyError) -> SwapError {
