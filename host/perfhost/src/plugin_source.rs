@@ -103,11 +103,12 @@ impl Intake {
     /// [`SourceError`]: it is not there, not what was asked for, or not trusted.
     pub fn read(&self, name: &str, expected: Option<Digest>) -> Result<Plugin, SourceError> {
         let address = Address::parse(name)?;
+        let name = address.source_name();
         let plugin = match &address {
-            Address::BuiltIn(strategy) => self.built_in(strategy),
+            Address::BuiltIn(strategy) => self.built_in(name, strategy),
             Address::Path(path) => self.path(name, path),
-            Address::Url { url, digest } => self.url(url, digest.or(expected)),
-            Address::Oci(reference) => self.oci(reference),
+            Address::Url { url, digest } => self.url(name, url, digest.or(expected)),
+            Address::Oci(reference) => self.oci(name, reference),
         }?;
         check_digest(&plugin, expected)?;
         Ok(plugin)
@@ -159,27 +160,25 @@ impl Intake {
         Err(SourceError::NotAllowed { kind, setting })
     }
 
-    fn built_in(&self, strategy: &str) -> Result<Plugin, SourceError> {
+    fn built_in(&self, name: String, strategy: &str) -> Result<Plugin, SourceError> {
         let bytes = built_in::find(strategy)
             .ok_or_else(|| SourceError::Unknown { name: strategy.to_owned(), known: built_in::names() })?;
-        let name = format!("{BUILT_IN_SOURCE} {strategy}");
         Ok(plugin(name, bytes.to_vec(), Kind::BuiltIn, None, SignatureState::NotChecked))
     }
 
-    fn path(&self, name: &str, path: &Path) -> Result<Plugin, SourceError> {
+    fn path(&self, name: String, path: &Path) -> Result<Plugin, SourceError> {
         let bytes = read_file(path, self.limit())?;
         let beside = beside(path);
         let looked_for = || format!("a signature is looked for in {}", beside.display());
-        let signature = self.judge_blob(name, Kind::Path, &bytes, looked_for, || match beside.is_file() {
+        let signature = self.judge_blob(&name, Kind::Path, &bytes, looked_for, || match beside.is_file() {
             true => read_file(&beside, Bound::fixed(SIGNATURE_BYTES))
                 .map(|text| Some(String::from_utf8(text).unwrap_or_default())),
             false => Ok(None),
         })?;
-        Ok(plugin(name.to_owned(), bytes, Kind::Path, None, signature))
+        Ok(plugin(name, bytes, Kind::Path, None, signature))
     }
 
-    fn url(&self, url: &str, digest: Option<Digest>) -> Result<Plugin, SourceError> {
-        let name = shown(url);
+    fn url(&self, name: String, url: &str, digest: Option<Digest>) -> Result<Plugin, SourceError> {
         let digest = digest.ok_or_else(|| SourceError::NoDigest { url: name.clone() })?;
         let bytes = match self.store.content(&digest) {
             Some(bytes) => bytes,
@@ -215,11 +214,10 @@ impl Intake {
         Ok(plugin(name, bytes, Kind::Url, pinned, signature))
     }
 
-    fn oci(&self, reference: &Reference) -> Result<Plugin, SourceError> {
+    fn oci(&self, name: String, reference: &Reference) -> Result<Plugin, SourceError> {
         let login = self.config.trust.logins.get(&reference.registry).cloned();
         let mut puller = Puller::new(&self.transport, &self.store, reference, login, self.docker_config.as_deref());
         let pulled = puller.pull(self.limit())?;
-        let name = reference.to_string();
         let pinned = reference.pinned(pulled.manifest).to_string();
         if reference.digest.is_none() {
             info!(reference = name, digest = %pulled.digest, "tag resolved; name it {pinned} to load the same bytes every time");

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::BUILT_IN_SOURCE;
 use super::digest::Digest;
 use super::error::SourceError;
 use super::kind::Kind;
@@ -53,6 +54,16 @@ impl Address {
             return Ok(Self::BuiltIn(built_in::stem(name)));
         }
         Err(SourceError::Unknown { name: name.to_owned(), known: built_in::names() })
+    }
+
+    /// What a strategy from there is said to come from.
+    pub fn source_name(&self) -> String {
+        match self {
+            Self::BuiltIn(strategy) => format!("{BUILT_IN_SOURCE} {strategy}"),
+            Self::Path(path) => path.display().to_string(),
+            Self::Url { url, .. } => shown(url),
+            Self::Oci(reference) => reference.to_string(),
+        }
     }
 
     /// Which kind it is.

@@ -15,7 +15,7 @@ use super::tuner::Tuner;
 use crate::config::{self, Config, Sources};
 use crate::host::parameters_of;
 use crate::plugin_source::Intake;
-use crate::plugin_source::address::stem;
+use crate::plugin_source::address::Address;
 
 /// Time between two looks at the file. Looking, not being told, works on every file system and through renames.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -135,7 +135,7 @@ impl Reloader {
     fn follow_plugin(&self, before: &Config, next: &Config, has_other_terms: bool) -> Result<(), SwapError> {
         let Some(plugin) = next.plugins.first() else { return Ok(()) };
         let identity = self.strategies.in_service().load().strategy.identity().clone();
-        let is_in_service = identity.name == stem(plugin);
+        let is_in_service = Address::parse(plugin).is_ok_and(|address| address.source_name() == identity.source);
         if next.plugins.first() != before.plugins.first() || (has_other_terms && is_in_service) {
             self.strategies.swap(&StrategySource::Named { name: plugin.clone(), digest: None })?;
         } else if has_other_terms {

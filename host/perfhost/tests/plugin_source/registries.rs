@@ -128,7 +128,7 @@ fn a_digest_beside_the_reference_is_that_of_the_plugin() {
 fn what_is_no_wasm_artifact_is_told_by_its_media_types() {
     let registry = FakeRegistry::open();
     let layer = FakeRegistry::descriptor(LAYER_TYPE, PLUGIN);
-    let image = FakeRegistry::manifest("application/vnd.oci.image.config.v1+json", &[layer.clone()]);
+    let image = FakeRegistry::manifest("application/vnd.oci.image.config.v1+json", std::slice::from_ref(&layer));
     let archive = FakeRegistry::descriptor("application/vnd.oci.image.layer.v1.tar+gzip", PLUGIN);
     for (tag, manifest, words) in [
         ("image", image, "vnd.oci.image.config.v1+json"),
