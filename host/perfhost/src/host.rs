@@ -26,6 +26,7 @@ use crate::plugin_source::address::stem;
 use crate::service::control::HostControl;
 use crate::service::engine;
 use crate::service::history::StoredHistory;
+use crate::service::loading::Loader;
 use crate::service::now_ms;
 use crate::service::observer::Observer;
 use crate::service::reload::Reloader;
@@ -66,7 +67,8 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let history = Arc::new(StoredHistory::new(store.clone()));
     let (plugins, parameters) = (config.plugins.clone(), parameters_of(config.clone()));
     let intake = Arc::new(Intake::new(config.clone(), &sources));
-    let strategies = Arc::new(start_strategies(wasm, history, store.clone(), intake, plugins, parameters).await?);
+    let loader = Loader::new(wasm, history, intake);
+    let strategies = Arc::new(start_strategies(loader, store.clone(), plugins, parameters).await?);
 
     let fleet = Fleet::new();
     add_providers(&fleet, &config, &sources).await;
@@ -179,15 +181,12 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
 
 /// Starts the strategies on a thread that may block: fetching and compiling take their time, and the network its own.
 async fn start_strategies(
-    wasm: Arc<Runtime>,
-    history: Arc<StoredHistory>,
+    loader: Loader,
     store: Store,
-    intake: Arc<Intake>,
     plugins: Vec<String>,
     parameters: Arc<Parameters>,
 ) -> Result<Strategies> {
-    let started =
-        tokio::task::spawn_blocking(move || Strategies::start(wasm, history, store, intake, &plugins, parameters));
+    let started = tokio::task::spawn_blocking(move || Strategies::start(loader, store, &plugins, parameters));
     Ok(started.await.context("loading the strategies panicked")??)
 }
 

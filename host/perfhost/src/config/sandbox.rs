@@ -144,6 +144,17 @@ mod tests {
     }
 
     #[test]
+    fn every_limit_is_in_the_documents_with_its_default_and_bounds() {
+        let text = include_str!("../../../../docs/distribution.md");
+        for key in KEYS {
+            let reach = if key.is_host_only { "no" } else { "yes" };
+            let default = key.get(&Limits::default());
+            let row = format!("| `{}` | {default} | {} | {} | {reach} |", key.name, key.lowest, key.highest);
+            assert!(text.contains(&row), "docs/distribution.md lacks {row}");
+        }
+    }
+
+    #[test]
     fn what_is_not_allowed_is_named_with_its_key_and_what_is() {
         for (text, words) in [
             ("[strategies.a]\ngrants = ['network']", ["strategies.a.grants", "there are log, history"]),

@@ -62,7 +62,7 @@ impl Control for HostControl {
     }
 
     fn load(&self, source: StrategySource) -> Result<Value, ControlError> {
-        let intake = self.strategies.intake();
+        let intake = self.strategies.loader().intake();
         match &source {
             StrategySource::Named { name, .. } => intake.check_api_name(name),
             StrategySource::Uploaded { .. } => intake.check_api(Kind::Upload),
@@ -161,7 +161,7 @@ impl HostControl {
         let (identity, description, allowance) = (strategy.identity(), strategy.description(), strategy.allowance());
         json!({
             "name": identity.name, "version": identity.version, "digest": identity.digest, "world": identity.world,
-            "source": identity.source, "provenance": self.strategies.provenance(&identity.digest),
+            "source": identity.source, "provenance": self.strategies.loader().provenance(&identity.digest),
             "summary": description.summary, "goal": description.goal, "reads": description.reads,
             "turns": description.turns, "parameters": description.parameters, "grants": allowance.grants,
             "limits": allowance.limits, "warm_instances": strategy.warm_instances(),

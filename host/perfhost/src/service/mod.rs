@@ -3,6 +3,7 @@
 pub mod control;
 pub mod engine;
 pub mod history;
+pub mod loading;
 pub mod observer;
 pub mod reload;
 pub mod sampler;

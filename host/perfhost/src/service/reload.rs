@@ -102,7 +102,7 @@ impl Reloader {
             error!(%error, "the new configuration is refused; the one before stays in force");
             return;
         }
-        let intake = self.strategies.intake();
+        let intake = self.strategies.loader().intake();
         let has_other_terms = self.strategies.set_intake(Arc::new(Intake::new(next.clone(), &self.sources)));
         if let Err(error) = self.follow_plugin(&before, &next, has_other_terms) {
             error!(%error, "the new configuration is refused; the one before stays in force");

@@ -1,8 +1,6 @@
 //! The strategies of a running host: loading, the atomic swap, handing state on, rollback, and the fallback that takes
 //! over when one fails again and again.
 
-use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -12,24 +10,19 @@ use perfhost_strategy::plan::FleetNames;
 use perfhost_strategy::strategy::{Identity, World};
 use perfhost_strategy::{Generation, Grant, Shared, Strategy};
 use perfhost_telemetry::Store;
-use perfhost_wasm::{History, LoadError, PluginSource, Runtime};
+use perfhost_wasm::{LoadError, PluginSource};
 use thiserror::Error;
 use tracing::{info, warn};
 
+use super::loading::Loader;
 use crate::built_in;
 use crate::config::load::ConfigError;
-use crate::config::raw::Raw;
-use crate::config::{self, Sources};
-use crate::plugin_source::digest::{Digest, DigestError};
+use crate::plugin_source::digest::DigestError;
 use crate::plugin_source::error::SourceError;
-use crate::plugin_source::provenance::Provenance;
-use crate::plugin_source::{BUILT_IN_SOURCE, Intake, Plugin, Upload};
+use crate::plugin_source::{BUILT_IN_SOURCE, Intake};
 
 /// Swaps that can be taken back.
 const MOST_PREVIOUS: usize = 8;
-
-/// Loaded plugins whose provenance is remembered; the oldest is forgotten first.
-const MOST_PROVENANCES: usize = 64;
 
 /// Why a strategy was not put in service.
 #[derive(Debug, Error)]
@@ -69,13 +62,9 @@ pub type Parameters = dyn Fn(&str) -> Vec<(String, String)> + Send + Sync;
 
 /// Everything about strategies that a running host holds.
 pub struct Strategies {
-    runtime: Arc<Runtime>,
-    history: Arc<dyn History>,
+    loader: Loader,
     store: Store,
     in_service: Arc<Shared<Generation>>,
-    intake: Mutex<Arc<Intake>>,
-    /// Where loaded plugins came from, by their digest.
-    provenances: Mutex<VecDeque<Provenance>>,
     desk: Mutex<Desk>,
 }
 
@@ -104,38 +93,24 @@ pub struct Retired {
 /// # Errors
 /// As [`Intake::read`], and that of a configuration that cannot be used.
 pub fn read(name: &str) -> Result<PluginSource, SwapError> {
-    Ok(intake_of_command(None)?.read(name, None)?.source)
-}
-
-/// Lets plugins in for a command, as a host started now would, with another library folder where one is given.
-///
-/// # Errors
-/// That of a configuration that cannot be used.
-pub fn intake_of_command(library_dir: Option<PathBuf>) -> Result<Intake, SwapError> {
-    let flags = Raw { library_dir, ..Raw::default() };
-    let sources = Sources { environment: std::env::vars().collect(), flags, ..Sources::default() };
-    Ok(Intake::new(Arc::new(config::load(&sources)?), &sources))
+    Ok(Intake::of_command(None)?.read(name, None)?.source)
 }
 
 impl Strategies {
     /// Loads the first of `plugins` that tunes and puts it in service; the others are loaded and kept at hand.
     pub fn start(
-        runtime: Arc<Runtime>,
-        history: Arc<dyn History>,
+        loader: Loader,
         store: Store,
-        intake: Arc<Intake>,
         plugins: &[String],
         parameters: Arc<Parameters>,
     ) -> Result<Self, SwapError> {
-        let provenances = Mutex::new(VecDeque::new());
-        let load = |name: &str| load(&runtime, &history, &intake, &provenances, intake.read(name, None)?);
         let mut loaded: Vec<Arc<dyn Strategy>> = Vec::new();
         for name in plugins {
-            loaded.push(load(name)?);
+            loaded.push(loader.load_named(name)?);
         }
         let first = match loaded.iter().position(|strategy| strategy.identity().world != World::Advisor) {
             Some(at) => loaded.remove(at),
-            None => load(built_in::DEFAULT)?,
+            None => loader.load_named(built_in::DEFAULT)?,
         };
         let desk = Desk {
             knobs: Vec::new(),
@@ -146,8 +121,7 @@ impl Strategies {
             retired: None,
         };
         let in_service = Arc::new(Shared::new(Arc::new(Generation::new(1, first.clone()))));
-        let (desk, intake) = (Mutex::new(desk), Mutex::new(intake));
-        let strategies = Self { runtime, history, store, in_service, intake, provenances, desk };
+        let strategies = Self { loader, store, in_service, desk: Mutex::new(desk) };
         strategies.prepare(&first, &strategies.desk.lock(), None)?;
         Ok(strategies)
     }
@@ -162,25 +136,19 @@ impl Strategies {
         self.desk.lock().at_hand.clone()
     }
 
-    /// What lets plugins in at present.
-    pub fn intake(&self) -> Arc<Intake> {
-        self.intake.lock().clone()
+    /// What loads them.
+    pub fn loader(&self) -> &Loader {
+        &self.loader
     }
 
     /// Another configuration of what is trusted, and of the terms that strategies loaded from now on have. The answer is
-    /// whether those of the strategy in service are others than it was loaded under.
+    /// whether those of the strategy in service are others than before.
     pub fn set_intake(&self, intake: Arc<Intake>) -> bool {
         let in_service = self.in_service.load();
         let name = &in_service.strategy.identity().name;
-        let has_changed = self.intake().terms(name) != intake.terms(name);
-        *self.intake.lock() = intake;
+        let has_changed = self.loader.intake().terms(name) != intake.terms(name);
+        self.loader.set_intake(intake);
         has_changed
-    }
-
-    /// Where the plugin with this digest came from, if it was loaded not long ago.
-    pub fn provenance(&self, digest: &str) -> Option<Provenance> {
-        let digest: Digest = digest.parse().ok()?;
-        self.provenances.lock().iter().rev().find(|provenance| provenance.digest == digest).cloned()
     }
 
     /// The strategy that failed again and again, if one is waiting for another chance.
@@ -227,18 +195,7 @@ impl Strategies {
 
     /// Loads a strategy and puts it in service. Until the moment of the swap nothing changes; on failure nothing has.
     pub fn swap(&self, source: &StrategySource) -> Result<Arc<dyn Strategy>, SwapError> {
-        let intake = self.intake();
-        let digest = |text: &Option<String>| text.as_deref().map(str::parse::<Digest>).transpose();
-        let plugin = match source {
-            StrategySource::Named { name, digest: expected } => intake.read(name, digest(expected)?)?,
-            StrategySource::Uploaded { name, bytes, digest: expected, signature } => intake.accept(Upload {
-                name,
-                bytes: bytes.clone(),
-                digest: digest(expected)?,
-                signature: signature.clone(),
-            })?,
-        };
-        let strategy = self.load(&intake, plugin)?;
+        let strategy = self.loader.load_source(source)?;
         let mut desk = self.desk.lock();
         desk.retired = None;
         self.put_in_service(strategy.clone(), &mut desk, true)?;
@@ -265,8 +222,7 @@ impl Strategies {
             } else {
                 built_in::DEFAULT
             };
-        let intake = self.intake();
-        let strategy = self.load(&intake, intake.read(fallback, None)?)?;
+        let strategy = self.loader.load_named(fallback)?;
         self.put_in_service(strategy, &mut desk, false)?;
         warn!(
             strategy = failing.identity().name,
@@ -301,10 +257,6 @@ impl Strategies {
             Ok(state) => self.store.put_state(&state_key(&generation.strategy.identity().name), &state),
             Err(error) => warn!(strategy = generation.strategy.identity().name, %error, "its state was not saved"),
         }
-    }
-
-    fn load(&self, intake: &Intake, plugin: Plugin) -> Result<Arc<dyn Strategy>, SwapError> {
-        load(&self.runtime, &self.history, intake, &self.provenances, plugin)
     }
 
     fn put_in_service(&self, next: Arc<dyn Strategy>, desk: &mut Desk, keeps_before: bool) -> Result<(), SwapError> {
@@ -357,24 +309,6 @@ impl Strategies {
         }
         Ok(())
     }
-}
-
-/// Loads a plugin under the terms of its strategy, and remembers where it came from.
-fn load(
-    runtime: &Arc<Runtime>,
-    history: &Arc<dyn History>,
-    intake: &Intake,
-    provenances: &Mutex<VecDeque<Provenance>>,
-    plugin: Plugin,
-) -> Result<Arc<dyn Strategy>, SwapError> {
-    let strategy = runtime.load_under(&plugin.source, history.clone(), &|name| intake.terms(name))?;
-    let mut provenances = provenances.lock();
-    provenances.retain(|known| known.digest != plugin.provenance.digest);
-    if provenances.len() >= MOST_PROVENANCES {
-        provenances.pop_front();
-    }
-    provenances.push_back(plugin.provenance);
-    Ok(strategy)
 }
 
 /// The knobs on offer that this strategy may turn.

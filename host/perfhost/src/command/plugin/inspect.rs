@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::cli::Output;
 use crate::command::print::{self, bytes, number, table};
+use crate::plugin_source::Intake;
 use crate::plugin_source::provenance::Provenance;
-use crate::service::strategies::intake_of_command;
 
 /// What is learnt of a plugin, and where it came from.
 #[derive(Serialize)]
@@ -18,7 +18,7 @@ struct Report {
 }
 
 pub(super) fn inspect(plugin: &str, output: Output) -> Result<()> {
-    let intake = intake_of_command(None)?;
+    let intake = Intake::of_command(None)?;
     let fetched = intake.read(plugin, None)?;
     let runtime = Runtime::new(RuntimeConfig { cache_dir: None, limits: intake.limits() })?;
     let inspection = runtime.inspect_under(&fetched.source, &|name| intake.terms(name));

@@ -8,7 +8,7 @@ use crate::built_in;
 use crate::cli::ClientFlags;
 use crate::command::client::Client;
 use crate::command::print::{self, table};
-use crate::service::strategies::intake_of_command;
+use crate::plugin_source::Intake;
 
 pub(super) fn list(flags: &ClientFlags) -> Result<()> {
     let client = Client::new(flags);
@@ -36,7 +36,7 @@ pub(super) fn list(flags: &ClientFlags) -> Result<()> {
 /// The built-in strategies, each loaded and asked what it is.
 fn offline() -> Result<Vec<Value>> {
     let runtime = Runtime::new(RuntimeConfig::default())?;
-    let intake = intake_of_command(None)?;
+    let intake = Intake::of_command(None)?;
     let mut list = Vec::new();
     for (name, _) in built_in::BUILT_IN {
         let inspection = runtime.inspect(&intake.read(name, None)?.source);

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::cli::Output;
 use crate::command::print::{self, bytes};
-use crate::service::strategies::intake_of_command;
+use crate::plugin_source::Intake;
 
 pub(super) fn pull(plugin: &str, library_dir: Option<PathBuf>, output: Output) -> Result<()> {
-    let fetched = intake_of_command(library_dir)?.read(plugin, None)?;
+    let fetched = Intake::of_command(library_dir)?.read(plugin, None)?;
     let provenance = &fetched.provenance;
     let size = fetched.source.bytes.len();
     print::print(&json!({ "plugin": plugin, "size_bytes": size, "provenance": provenance }), output, |_| {
