@@ -68,10 +68,6 @@ impl Transport {
                 return read(response, &target, limit);
             }
             let next = redirect_target(&target, response.headers())?;
-            if target.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
-                let why = "it leads from https to plain http";
-                return Err(SourceError::Redirect { url: written(&target), target: written(&next), why });
-            }
             if next.authority() != target.authority() || next.scheme() != target.scheme() {
                 authorization = None;
             }
@@ -168,7 +164,11 @@ fn redirect_target(from: &Uri, headers: &HeaderMap) -> Result<Uri, SourceError> 
         }
         _ => location.to_owned(),
     };
-    parse(&whole).map_err(|_| refused("it is not a whole http or https address"))
+    let target = parse(&whole).map_err(|_| refused("it is not a whole http or https address"))?;
+    if from.scheme_str() == Some("https") && target.scheme_str() != Some("https") {
+        return Err(refused("it leads from https to plain http"));
+    }
+    Ok(target)
 }
 
 /// The address without its query.
@@ -214,16 +214,18 @@ mod tests {
 
     #[test]
     fn redirects_are_read_against_the_address_they_come_from() {
-        let from: Uri = "https://host:1/a/b".parse().expect("an address");
-        let to = |location: &str| {
+        let redirect = |from: &str, location: &str| {
             let headers = HeaderMap::from_iter([(LOCATION, location.parse().expect("a value"))]);
+            let from: Uri = from.parse().expect("an address");
             redirect_target(&from, &headers).map(|target| target.to_string()).map_err(|error| error.code())
         };
-        assert_eq!(to("/c?d=1").as_deref(), Ok("https://host:1/c?d=1"));
-        assert_eq!(to("//other/c").as_deref(), Ok("https://other/c"));
-        assert_eq!(to("http://other/c").as_deref(), Ok("http://other/c"));
-        for refused in ["", "c", "file:///etc/passwd", "ftp://host/c"] {
-            assert_eq!(to(refused), Err("redirect"), "{refused}");
+        let from = "https://host:1/a/b";
+        assert_eq!(redirect(from, "/c?d=1").as_deref(), Ok("https://host:1/c?d=1"));
+        assert_eq!(redirect(from, "//other/c").as_deref(), Ok("https://other/c"));
+        for refused in ["", "c", "file:///etc/passwd", "ftp://host/c", "http://host:1/c", "http://127.0.0.1/c"] {
+            assert_eq!(redirect(from, refused), Err("redirect"), "{refused}");
         }
+        assert_eq!(redirect("http://host/a", "https://host/c").as_deref(), Ok("https://host/c"));
+        assert_eq!(redirect("http://host/a", "http://other/c").as_deref(), Ok("http://other/c"));
     }
 }
