@@ -148,6 +148,23 @@ def registry():
     return None
 
 
+def pytest(folder, counts, environment=None):
+    """Runs a folder of pytest tests against the binary as cargo builds it for tests."""
+    python = VENV / "bin" / "python"
+    if not python.exists():
+        run([sys.executable, "-m", "venv", str(VENV)])
+    run([str(python), "-m", "pip", "install", "--quiet", "--requirement", "tests/e2e/requirements.txt"])
+    run([str(python), "-m", "pytest", folder, "-p", "no:cacheprovider", "--durations=15"], counts,
+        env={"PERFHOST_BINARY": str(TARGET / "debug" / "perfhost"), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})})
+
+
+def authoring(counts):
+    """Strategies in every language: templates, guides and examples, built with pinned tools and served."""
+    run(["cargo", "build", "--locked", "--package", "perfhost"])
+    run([sys.executable, "tests/authoring/toolchain.py", str(TOOLS)])
+    pytest("tests/authoring", counts)
+
+
 def e2e(counts):
     """The real engine, the real model and real clients against the binary as cargo builds it for tests."""
     run(["cargo", "build", "--locked", "--package", "perfhost"])
@@ -155,17 +172,11 @@ def e2e(counts):
               if folder.is_dir() and folder.name != "guest-nosy"]
     run(["cargo", "build", "--locked", "--profile", "guest", "--target", "wasm32-unknown-unknown",
          "--target-dir", str(TARGET / "guests"), *guests])
-    python = VENV / "bin" / "python"
-    if not python.exists():
-        run([sys.executable, "-m", "venv", str(VENV)])
-    run([str(python), "-m", "pip", "install", "--quiet", "--requirement", "tests/e2e/requirements.txt"])
-    binary = TARGET / "debug" / "perfhost"
-    run([str(binary), "setup"])
-    run([str(python), "-m", "pytest", "tests/e2e", "-p", "no:cacheprovider", "--durations=15"], counts,
-        env={"PERFHOST_BINARY": str(binary), "PERFHOST_REGISTRY": str(registry() or ""), "PYTHONDONTWRITEBYTECODE": "1"})
+    run([str(TARGET / "debug" / "perfhost"), "setup"])
+    pytest("tests/e2e", counts, {"PERFHOST_REGISTRY": str(registry() or "")})
 
 
-STEPS = [formatting, clippy, deny, advisories, rust, documents, e2e]
+STEPS = [formatting, clippy, deny, advisories, rust, documents, authoring, e2e]
 
 
 def main():

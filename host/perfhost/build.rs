@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-const BUILT_IN: &[&str] = &["conservative", "balanced", "aggressive", "quantization-advisor"];
+const BUILT_IN: &[&str] = &["conservative", "balanced", "aggressive", "rules", "quantization-advisor"];
 const TARGET: &str = "wasm32-unknown-unknown";
 
 fn main() {
@@ -22,7 +22,7 @@ fn build() -> Result<(), String> {
     let root = manifest.ancestors().nth(2).ok_or("host/perfhost is not inside the workspace")?;
     // OUT_DIR is <target>/<profile>/build/perfhost-<hash>/out.
     let guests = out.ancestors().nth(4).ok_or("OUT_DIR has an unexpected shape")?.join("guests");
-    for watched in ["plugins", "wit", "Cargo.lock", "Cargo.toml"] {
+    for watched in ["plugins", "host/perfhost-strategy/src", "wit", "Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
 

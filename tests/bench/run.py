@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures perfhost beside other proxies in one run, and prints one table. `make bench` calls this.
 
-    python3 tests/bench/run.py [--seconds 4] [--rounds 3] [--only perfhost,nginx] [--json FILE]
+    python3 tests/bench/run.py [--seconds 4] [--rounds 3] [--only perfhost,nginx] [--swap-seconds 20] [--json FILE]
 
 Every round measures every target in turn, so that a machine whose speed drifts drifts for all; the median of the rounds
 counts. nginx and vllm-router are measured where they are installed (PATH, or VLLM_ROUTER for the second).
@@ -21,6 +21,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+import swaps
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
@@ -152,6 +154,20 @@ def targets(folder, only):
         yield Target("vllm-router", port, process).wait("/health"), process
 
 
+def swap(folder, processes, seconds):
+    """Swaps under load, on a host of its own: every request that it ever planned counts."""
+    plugin = next((ROOT / "target" / "guests").glob("**/guest/balanced.wasm"), None)
+    if not seconds or plugin is None:
+        return None
+    upstream_port, port = free_port(), free_port()
+    processes.append(start([BENCH, "upstream", "--port", str(upstream_port)], folder, "swap-upstream"))
+    processes.append(start(
+        [PERFHOST, "--listen", f"127.0.0.1:{port}", "--data-dir", f"{folder}/swap-data", "--no-discovery", "--no-engine",
+         "--plugin", "balanced", "--upstream", f"http://127.0.0.1:{upstream_port}", "--interval-ms", "3600000"], folder, "swap-perfhost"))
+    Target("perfhost", port, processes[-1]).wait()
+    return swaps.measure(BENCH, port, plugin, seconds)
+
+
 def measure(all_targets, rounds, seconds):
     for target in all_targets:
         if target.process:
@@ -220,6 +236,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", type=lambda text: text.split(","), default=[])
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--swap-seconds", type=float, default=20, help="0 for no swaps")
     options = parser.parse_args()
     build = ["cargo", "build", "--release", "--locked", "--package", "perfhost", "--package", "perfhost-bench"]
     subprocess.run(build, cwd=ROOT, check=True)
@@ -233,6 +250,7 @@ def main():
                 processes.append(process)
             time.sleep(2)
             measure(found, options.rounds, options.seconds)
+            swapped = swap(folder, processes, options.swap_seconds)
         finally:
             for process in processes:
                 os.killpg(process.pid, signal.SIGTERM)
@@ -242,13 +260,15 @@ def main():
                 except subprocess.TimeoutExpired:
                     os.killpg(process.pid, signal.SIGKILL)
     show(found)
+    if swapped:
+        swaps.show(swapped)
     calls = strategy_calls()
     if calls:
         print("\nstrategy calls (balanced, warm instance unless said):")
         for name, figure in figures(calls):
             print(f"  {name:44} {figure}")
     if options.json:
-        options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "strategy_calls": calls}, indent=1))
+        options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "swaps": swapped, "strategy_calls": calls}, indent=1))
 
 
 if __name__ == "__main__":

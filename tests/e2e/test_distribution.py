@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 import registry as registries
-from host import BINARY, free_port, wait_for
+from host import BINARY, Host, free_port, wait_for
 from registry import PASSWORD, USER, Registry, digest, key_pair, signature_of
+from versions import version
 
 GUESTS = Path(__file__).resolve().parents[2] / "target" / "guests" / "wasm32-unknown-unknown" / "guest"
 PLUGIN = GUESTS / "aggressive.wasm"
@@ -138,6 +139,62 @@ def test_https_with_a_digest_and_a_signature(start, tmp_path):
     assert in_service(start(*flags, model=None, environment=trusting))["name"] == "aggressive", "from the library folder"
 
 
+@needs_registry
+@needs_openssl
+def test_the_way_back_leads_to_what_came_from_a_registry_that_is_gone_while_it_is_still_trusted(tmp_path, registry):
+    key_pair(tmp_path)
+    registry.push("strategies/versioned", "1.0", version(1))
+    name = registry.reference("strategies/versioned", "1.0")
+
+    def run(plugin, trust=""):
+        """A host on the test's one data folder, with an empty library folder each time."""
+        config = tmp_path / "perfhost.toml"
+        config.write_text(f"library_dir = '{tmp_path / plugin[:4]}'\n{trust}")
+        return Host(tmp_path / "data", ["--config", str(config), "--plugin", plugin], model=None).wait_until_ready()
+
+    host = run(name)
+    came = in_service(host)
+    host.stop()
+    registry.stop()
+    host = run("conservative")
+    try:
+        back = host.command("plugin", "rollback")["in_service"]
+        assert [back[key] for key in ("name", "source", "digest", "provenance")] == [
+            came[key] for key in ("name", "source", "digest", "provenance")]
+        host.swap("balanced")
+        assert host.swap("versioned@1.0.0")["in_service"]["digest"] == came["digest"]
+    finally:
+        host.stop()
+    host = run("conservative", "[trust]\npublic_keys = ['cosign.pub']\nrequire_signature = ['oci']\n")
+    try:
+        for refused in (["rollback"], ["swap", "versioned@1.0.0"]):
+            done = subprocess.run([BINARY, "plugin", *refused, "--host", host.url], capture_output=True, text=True, timeout=60)
+            assert done.returncode == 1 and "is not signed" in done.stderr, done.stderr
+        assert in_service(host)["name"] == "conservative"
+    finally:
+        host.stop()
+        registry.start()
+
+
+@needs_openssl
+def test_a_watched_file_is_taken_when_it_is_signed(start, tmp_path):
+    private, _ = key_pair(tmp_path)
+    plugin, signature = tmp_path / "plugin.wasm", tmp_path / "plugin.wasm.sig"
+    plugin.write_bytes(version(1))
+    signature.write_text(signature_of(version(1), private))
+    config = tmp_path / "perfhost.toml"
+    config.write_text("[trust]\npublic_keys = ['cosign.pub']\nrequire_signature = true\n")
+    host = start("--config", str(config), "--plugin", str(plugin), "--watch", model=None)
+    plugin.write_bytes(version(2))
+    wait_for("the refusal", lambda: host.api("/api/strategies")["last_refused"])
+    assert host.api("/api/strategies")["last_refused"]["code"] == "bad-signature"
+    assert in_service(host)["version"] == "1.0.0"
+    signature.write_text(signature_of(version(2), private))
+    wait_for("version 2", lambda: in_service(host)["version"] == "2.0.0")
+    assert in_service(host)["provenance"]["signature"] == {"state": "verified", "key": "cosign.pub"}
+    assert host.api("/api/strategies")["last_refused"] is None
+
+
 def upload(host, plugin, token=None, checked=None):
     """Sends a file as `perfhost plugin swap --upload` does. Returns the status and the answer."""
     path = f"/api/strategies?name=mine{f'&digest={checked}' if checked else ''}"
@@ -202,9 +259,15 @@ def test_a_strategy_is_held_to_its_grants_and_limits(start, tmp_path):
     wait_for("the new grants", lambda: in_service(host)["grants"] == ["turn"])
     wait_for("a proposal that is let through", lambda: {"clamped", "applied"} & {verdict for verdict, _ in verdicts(host)})
 
+    host.swap("conservative")
+    configure("[strategies.hostile]\ngrants = ['log']\n")
+    wait_for("the new configuration", lambda: host.log_text().count("configuration reloaded") == 2)
+    swapped = host.command("plugin", "swap", digest(HOSTILE.read_bytes())[7:19])["in_service"]
+    assert swapped["grants"] == ["log"], "what was at hand is not put in service under the terms of before"
+
     configure("[strategies.hostile]\ngrants = ['network']\n")
     wait_for("the refusal", lambda: "strategies.hostile.grants" in host.log_text())
-    assert in_service(host)["grants"] == ["turn"], "the configuration before stays in force"
+    assert in_service(host)["grants"] == ["log"], "the configuration before stays in force"
 
 
 @pytest.mark.parametrize("grants, is_kept", [("['state']", True), ("['log', 'turn', 'plan', 'history']", False)])
@@ -216,5 +279,5 @@ def test_state_is_kept_over_a_restart_only_where_it_is_granted(start, tmp_path, 
     wait_for("a cycle", lambda: host.api("/api/system/status")["uptime_s"] >= 2)
     host.stop()
     with sqlite3.connect(next(host.data_dir.glob("*.db"))) as database:
-        kept = database.execute("SELECT value FROM state WHERE key = 'strategy/hostile'").fetchall()
+        kept = database.execute("select state from learned where strategy = 'hostile'").fetchall()
     assert bool(kept) == is_kept

@@ -118,7 +118,7 @@ impl Answer {
     }
 
     fn note_first_token(&mut self) {
-        let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.is_streaming && !ledger.has_first_token())
+        let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.is_streaming() && !ledger.has_first_token())
         else {
             return;
         };

@@ -29,8 +29,8 @@ use reply::{Reply, Trouble};
 
 /// What is served, for those who ask for something else.
 const SERVED: &str = "/health, /metrics, /api/system/status, /api/system/resources, /api/metrics/current, \
-                      /api/metrics/historical, /api/strategies, /api/strategies/rollback, /api/knobs, /api/decisions, \
-                      /api/cache";
+                      /api/metrics/historical, /api/strategies, /api/strategies/history, /api/strategies/rollback, \
+                      /api/knobs, /api/decisions, /api/decisions/span, /api/decisions/cycles, /api/cache";
 
 /// Answers what is not under `/v1`.
 pub(crate) async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
@@ -55,15 +55,18 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
         "/api/metrics/historical" => get(&request).map(|()| metrics::historical(services, &query))?.await,
         "/api/knobs" => plain(&request).map(|()| strategies::knobs(services))?.await,
         "/api/decisions" => get(&request).map(|()| decisions::list(services, &query))?.await,
+        "/api/decisions/span" => get(&request).map(|()| decisions::span(services, &query))?.await,
+        "/api/decisions/cycles" => get(&request).map(|()| decisions::cycles(services, &query))?.await,
         "/api/strategies" => match *request.method() {
             Method::GET => plain(&request).map(|()| strategies::list(services))?.await,
             Method::POST => strategies::load(services, &query, request).await,
             _ => Err(Trouble::method(request.method(), "GET, POST")),
         },
         "/api/strategies/rollback" => match *request.method() {
-            Method::POST => strategies::rollback(services).await,
+            Method::POST => query.only(&[]).map(|()| strategies::rollback(services, request))?.await,
             _ => Err(Trouble::method(request.method(), "POST")),
         },
+        "/api/strategies/history" => get(&request).map(|()| strategies::history(services, &query))?.await,
         "/api/cache" => match *request.method() {
             Method::GET => Ok(cache::stats(services)),
             Method::DELETE => Ok(cache::clear(services)),

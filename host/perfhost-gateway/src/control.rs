@@ -8,7 +8,8 @@ use thiserror::Error;
 /// Where a strategy to load comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StrategySource {
-    /// A built-in's name, a path on the host's machine, or an address that the host fetches.
+    /// A built-in's name, a path on the host's machine, an address that the host fetches, or `name@version` or a digest's
+    /// beginning of one that the host has.
     Named {
         /// The name.
         name: String,
@@ -78,8 +79,14 @@ pub trait Control: Send + Sync + 'static {
     /// Loads a strategy and puts it in service, for `POST /api/strategies`.
     fn load(&self, source: StrategySource) -> Result<Value, ControlError>;
 
-    /// Puts the strategy before in service again, for `POST /api/strategies/rollback`.
-    fn rollback(&self) -> Result<Value, ControlError>;
+    /// Loads a strategy and keeps it at hand, for `POST /api/strategies?in_service=false`.
+    fn keep(&self, source: StrategySource) -> Result<Value, ControlError>;
+
+    /// Puts the strategy before in service again, or that of the generation `to`, for `POST /api/strategies/rollback`.
+    fn rollback(&self, to: Option<u64>) -> Result<Value, ControlError>;
+
+    /// The newest `limit` generations with a number below `before`, for `GET /api/strategies/history`.
+    fn generations(&self, limit: usize, before: Option<u64>) -> Result<Value, ControlError>;
 
     /// Every knob with its value, for `GET /api/knobs`.
     fn knobs(&self) -> Value;

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use perfhost_strategy::plan::Operation;
-use perfhost_telemetry::{CacheStatus, Phase, RequestOutcome, RequestRecord};
+use perfhost_telemetry::{CacheStatus, Phase, RequestOutcome, RequestRecord, SeriesId};
+use perfhost_upstream::FleetView;
 
 use crate::worker::{View, Worker};
 
@@ -20,10 +21,12 @@ pub(crate) struct Ledger {
     last: Instant,
     phases_ns: [u64; Phase::COUNT],
     /// Empty until identified.
-    pub(crate) model: String,
+    model: String,
+    model_index: u32,
+    series: Option<SeriesId>,
     /// Index of the provider that answered or was tried last.
     pub(crate) provider: Option<usize>,
-    pub(crate) is_streaming: bool,
+    is_streaming: bool,
     pub(crate) cache: CacheStatus,
     /// What it will have come to when its answer has been passed on in full.
     pub(crate) outcome: RequestOutcome,
@@ -44,6 +47,8 @@ impl Ledger {
             last: now,
             phases_ns: [0; Phase::COUNT],
             model: String::new(),
+            model_index: FleetView::UNLISTED_MODEL,
+            series: None,
             provider: None,
             is_streaming: false,
             cache: CacheStatus::Bypass,
@@ -61,6 +66,21 @@ impl Ledger {
 
     pub(crate) fn view(&self) -> &Rc<View> {
         &self.view
+    }
+
+    /// What is asked for is known.
+    pub(crate) fn identified(&mut self, model: &str, model_index: u32, is_streaming: bool) {
+        self.model.push_str(model);
+        (self.model_index, self.is_streaming) = (model_index, is_streaming);
+    }
+
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.is_streaming
+    }
+
+    /// The series that the request counts in is known: its provider will not change any more.
+    pub(crate) fn note_series(&mut self, series: SeriesId) {
+        self.series = Some(series);
     }
 
     /// When the request arrived.
@@ -112,7 +132,9 @@ impl Ledger {
             return;
         }
         self.mark(Phase::Record);
-        let series = self.worker.series(&self.view, self.provider, &self.model, self.operation);
+        let series = self.series.unwrap_or_else(|| {
+            self.worker.series(&self.view, self.provider, (self.model_index, &self.model), self.operation)
+        });
         self.worker.recorder().record(&RequestRecord {
             series,
             outcome,

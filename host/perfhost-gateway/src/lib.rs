@@ -19,7 +19,8 @@
 //! - `failure`: every error of a request, and the one place that turns it into HTTP
 //! - [`protocol`]: the wire protocols
 //! - [`access`]: keys, tokens, and what browsers may not do
-//! - `api`, [`control`]: the host's own API and what it asks of the process around it
+//! - `api`, [`control`]: the host's own API and what it asks of the process around it; [`moment`]: times as people write
+//!   them
 
 pub mod access;
 pub mod admission;
@@ -33,6 +34,7 @@ mod failure;
 mod headers;
 mod ledger;
 mod models;
+pub mod moment;
 mod pipeline;
 mod planning;
 pub mod protocol;

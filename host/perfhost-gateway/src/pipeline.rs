@@ -55,9 +55,9 @@ async fn answer(
     // identify: reads the few fields that matter; the bytes stay as they are.
     let mut asked = openai::identify(operation, &body, tenant(&head.headers))?;
     asked.priority = headers::priority(&head.headers).unwrap_or(asked.priority);
-    ledger.model.clone_from(&asked.model);
-    ledger.is_streaming = asked.is_streaming;
-    let targets = view.fleet.targets_for(&asked.model);
+    let model_index = view.fleet.model_index(&asked.model);
+    ledger.identified(&asked.model, model_index, asked.is_streaming);
+    let targets = view.fleet.targets_for(model_index);
     if targets.is_empty() {
         return Err(no_target(&view.fleet, &asked.model));
     }
@@ -65,7 +65,7 @@ async fn answer(
 
     // plan: before the cache and the queue, because the plan says what the cache may do and who goes first.
     let was_seen_before = services.cache.was_seen_before(&asked.key);
-    let plan_request = planning::plan_request(&asked, &view.fleet, was_seen_before);
+    let plan_request = planning::plan_request(&asked, model_index, was_seen_before);
     let plan = planning::plan(&view, &plan_request, targets, || ledger.mark(Phase::Plan));
 
     // cache: before admission, so that hits and shared answers take no place and never queue.
@@ -122,7 +122,7 @@ async fn answer(
     };
     let is_kept = policy.may_write || leader.is_some();
     let keeping = is_kept.then(|| Keeping::new(&services.cache, &asked, policy, &plan, settings));
-    let (model, sent_at) = (asked.model, ledger.last_mark());
+    let (model, sent_at) = ((model_index, asked.model), ledger.last_mark());
     let onward = Onward { worker: worker.clone(), model, operation, permit, keeping, sent_at, deadline };
     let begun = match leader {
         None => attempts.run().await.map(|answered| (answered, None, onward)),
@@ -140,6 +140,7 @@ async fn answer(
 
     // stream, record: the answer's body does both as it passes; see `relay` and `answer`.
     let (head, relay) = onward.relay(&view, answered);
+    ledger.note_series(relay.series());
     let leader = leader.filter(|_| relay.is_shareable());
     if let Some(leader) = &leader {
         leader.start(sharing::head_of(&head.headers, relay.provider_name()));

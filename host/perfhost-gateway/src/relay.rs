@@ -26,7 +26,8 @@ use crate::worker::{View, Worker};
 /// Everything about a request that its answer still needs once it begins.
 pub(crate) struct Onward {
     pub(crate) worker: Rc<Worker>,
-    pub(crate) model: String,
+    /// Its index in the fleet and its name.
+    pub(crate) model: (u32, String),
     pub(crate) operation: Operation,
     pub(crate) permit: Permit,
     pub(crate) keeping: Option<Keeping>,
@@ -86,7 +87,8 @@ impl Onward {
         let (head, body) = answered.sent.response.into_parts();
         let is_whole = head.status == StatusCode::OK && !head.headers.contains_key(header::CONTENT_ENCODING);
         let form = form_of(&head.headers);
-        let series = self.worker.series(view, Some(answered.provider), &self.model, self.operation);
+        let model = (self.model.0, self.model.1.as_str());
+        let series = self.worker.series(view, Some(answered.provider), model, self.operation);
         let mut relay = Box::new(Relay {
             body,
             scanner: AnswerScanner::new(self.operation, form == Form::Stream),
@@ -183,6 +185,10 @@ impl Relay {
         self.body.size_hint()
     }
 
+    pub(crate) fn series(&self) -> SeriesId {
+        self.meter.series
+    }
+
     /// May be shared with equal requests.
     pub(crate) fn is_shareable(&self) -> bool {
         self.keeping.is_some()
@@ -226,7 +232,7 @@ impl Relay {
         }
         if let Some(keeping) = self.keeping.take()
             && outcome == RequestOutcome::Success
-            && answer.is_complete
+            && self.scanner.is_complete()
         {
             keeping.keep(&self.provider, &answer, took);
         }

@@ -154,7 +154,7 @@ async fn work(
                 let (worker, connections, open) = (worker.clone(), connections.clone(), open.clone());
                 tasks.spawn_local(async move {
                     match tokio::net::TcpStream::from_std(stream) {
-                        Ok(stream) => connections.serve(stream, |request, busy| worker.clone().handle(request, busy)).await,
+                        Ok(stream) => connections.serve(stream, |request, busy| Box::pin(worker.clone().handle(request, busy))).await,
                         Err(error) => tracing::warn!(%error, "a client connection could not be registered"),
                     }
                     open.fetch_sub(1, Ordering::Relaxed);

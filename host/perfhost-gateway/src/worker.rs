@@ -142,17 +142,24 @@ impl Worker {
         self.client.trim();
     }
 
-    /// The series of a request. `provider` is `None` when it went to none.
-    pub(crate) fn series(&self, view: &View, provider: Option<usize>, model: &str, operation: Operation) -> SeriesId {
+    /// The series of a request. `provider` is `None` when it went to none; `model` is its index in the fleet and its name.
+    pub(crate) fn series(
+        &self,
+        view: &View,
+        provider: Option<usize>,
+        model: (u32, &str),
+        operation: Operation,
+    ) -> SeriesId {
+        let (index, model) = model;
         let name = |index: usize| view.fleet.providers.get(index).map_or("", |provider| provider.name());
         let intern = || {
             let provider = provider.map_or("", name);
             self.services.telemetry.series(provider, model, view.strategy.to_str().unwrap_or_default(), operation)
         };
         // Only listed models are remembered here: the names of others are the clients' to invent.
-        match view.fleet.model_index(model) {
-            Some(index) => *view.series.borrow_mut().entry((provider, index, operation)).or_insert_with(intern),
-            None => intern(),
+        match index {
+            FleetView::UNLISTED_MODEL => intern(),
+            _ => *view.series.borrow_mut().entry((provider, index, operation)).or_insert_with(intern),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::{GuardCall, Told};
 use crate::proposal::{ExpectedEffect, Measurement};
 use crate::{Observation, Proposal, Value, Verdict};
 
@@ -54,8 +55,9 @@ pub struct DecisionUpdate {
     pub guardrail: Option<String>,
 }
 
-/// One call of a strategy's `propose`: its whole input and its whole answer, so that the call can be replayed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One call of a strategy's `propose`: its whole input and its whole answer, and what was said to strategy and guard since
+/// the cycle before, so that [`crate::replay`] can make the call again.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CycleRecord {
     /// Rises by one with every cycle; unique in one data directory.
     pub id: u64,
@@ -73,6 +75,12 @@ pub struct CycleRecord {
     pub failure: Option<String>,
     /// Time in the call, in microseconds.
     pub duration_us: u64,
+    /// What the strategy was told since its cycle before.
+    #[serde(default, skip_serializing_if = "Told::is_empty")]
+    pub told: Told,
+    /// What the guard was told since the cycle before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guard: Vec<GuardCall>,
 }
 
 impl Decision {

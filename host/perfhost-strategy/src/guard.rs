@@ -153,6 +153,11 @@ impl Guard {
         self.policy = policy;
     }
 
+    /// The decision log goes on with this number. For replays, whose log may have gaps.
+    pub fn continue_at(&mut self, next_decision_id: u64) {
+        self.next_decision_id = next_decision_id;
+    }
+
     /// Replaces the list of what may be turned. Knobs whose bounds allow no value are left out. Changes that are pending
     /// stay so, also of knobs that are no longer offered.
     pub fn offer(&mut self, mut knobs: Vec<OfferedKnob>) {
@@ -190,6 +195,19 @@ impl Guard {
         for pending in self.pending.values_mut() {
             pending.is_orphan = true;
         }
+    }
+
+    /// The settings without the changes whose effect is not yet known: what is safe to begin with after a restart.
+    pub fn settled(&self, settings: &Settings) -> Settings {
+        let is_in_force =
+            |(scope, pending): &(&Scope, &Pending)| settings.value(pending.knob, scope) == pending.applied;
+        self.pending.iter().filter(is_in_force).fold(settings.clone(), |settled, (scope, pending)| {
+            if pending.had_own_value {
+                settled.with(pending.knob, scope, pending.before.clone())
+            } else {
+                settled.without(pending.knob, scope)
+            }
+        })
     }
 
     /// Decisions whose effect is not yet known, with the time each was applied (Unix time in milliseconds).

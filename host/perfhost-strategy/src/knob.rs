@@ -8,7 +8,7 @@ use crate::Value;
 use crate::scope::{Scope, ScopeKind};
 
 /// The values that a knob takes. Ranges include both ends.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bounds {
     /// On or off.
@@ -31,6 +31,17 @@ pub enum Risk {
     Medium,
     /// Can exhaust memory or change answers.
     High,
+}
+
+/// Whose requests a knob's value reaches. Decides how strategies that turn it can be compared; see
+/// [`crate::experiment::regime`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Touches {
+    /// The request that is served with it, and no other.
+    Request,
+    /// State that requests share: a queue, a cache, connections, an engine.
+    Shared,
 }
 
 /// How far one applied change may move a knob from its present value.
@@ -67,6 +78,8 @@ pub struct Knob {
     pub reload: bool,
     /// How much a bad value can hurt.
     pub risk: Risk,
+    /// Whose requests it reaches.
+    pub touches: Touches,
     /// For people.
     pub meaning: &'static str,
 }
@@ -159,7 +172,7 @@ macro_rules! knobs {
                 match self {
                     $(KnobId::$id => Knob {
                         id: self, name: $name, scope: ScopeKind::$scope, unit: $unit, bounds: $bounds,
-                        default: $default, step: $step, reload: $reload, risk: Risk::$risk, meaning: $meaning,
+                        default: $default, step: $step, reload: $reload, risk: Risk::$risk, touches: self.touches(), meaning: $meaning,
                     }),*
                 }
             }
@@ -222,6 +235,34 @@ knobs! {
 }
 
 impl KnobId {
+    /// Whose requests it reaches. A new knob does not compile until it is said here.
+    pub fn touches(self) -> Touches {
+        match self {
+            KnobId::FirstByteTimeout
+            | KnobId::TotalTimeout
+            | KnobId::Retries
+            | KnobId::RetryBackoff
+            | KnobId::HedgeAfter
+            | KnobId::CandidateWeight
+            | KnobId::PlanBudget => Touches::Request,
+            KnobId::ConcurrencyLimit
+            | KnobId::QueueLength
+            | KnobId::QueueWait
+            | KnobId::PoolSize
+            | KnobId::PoolIdle
+            | KnobId::CacheTtl
+            | KnobId::CacheCapacity
+            | KnobId::EngineSlots
+            | KnobId::EngineContext
+            | KnobId::EngineBatch
+            | KnobId::EngineMicroBatch
+            | KnobId::EngineThreads
+            | KnobId::EngineFlashAttention
+            | KnobId::EngineKvType
+            | KnobId::EngineCacheReuse => Touches::Shared,
+        }
+    }
+
     /// The knob of that name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|id| id.name() == name)
@@ -239,6 +280,7 @@ mod tests {
             assert_eq!(knob.bounds.check(&knob.default), Ok(()), "{}", knob.name);
             assert_eq!(KnobId::by_name(knob.name), Some(*id));
             assert!(KnobId::ALL[..at].iter().all(|other| other.name() != knob.name));
+            assert!(!knob.reload || knob.touches == Touches::Shared, "{}: an engine serves many requests", knob.name);
         }
     }
 

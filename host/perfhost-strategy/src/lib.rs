@@ -8,25 +8,33 @@
 //! - [`settings`]: the immutable snapshot of every knob's value that hot paths read
 //! - [`observation`]: what a strategy sees
 //! - [`proposal`]: what it asks for, and what came of it
-//! - [`decision`]: what the decision log keeps of it
+//! - [`decision`]: what the decision log keeps of it; [`journal`]: what else was said to strategy and guard
+//! - [`replay`]: any strategy over a decision log, beside what was recorded
 //! - [`guard`]: judges it, applies what is safe, measures, rolls back
 //! - [`supervisor`]: when a strategy that keeps failing is retired, and when it is tried again
 //! - [`plan`]: its answer for one request
+//! - [`rule`]: the written form of "when this is measured for so long, do that"
 //! - [`advice`]: its answer on variants of a model
 //! - [`grant`]: what a strategy may do
 //! - [`strategy`]: the trait that a loaded strategy implements, and how it can fail
+//! - [`conformance`]: whether a strategy keeps to the contract
 //! - [`generation`]: one loaded strategy in service
 //! - [`shared`]: how a new snapshot reaches the hot paths without a lock
 
 pub mod advice;
+pub mod conformance;
 pub mod decision;
+pub mod experiment;
 pub mod generation;
 pub mod grant;
 pub mod guard;
+pub mod journal;
 pub mod knob;
 pub mod observation;
 pub mod plan;
 pub mod proposal;
+pub mod replay;
+pub mod rule;
 pub mod scope;
 pub mod settings;
 pub mod shared;

@@ -43,12 +43,61 @@ pub mod metric {
         CACHE_HIT_RATE = "cache_hit_rate", "ratio", "Share of cacheable requests answered from the cache or by a request already under way.";
         CPU_USAGE = "cpu_usage", "ratio", "Share of all cores in use on this machine.";
         MEMORY_USED = "memory_used_bytes", "bytes", "Memory in use on this machine.";
+        MEMORY_USAGE = "memory_usage", "ratio", "Share of this machine's memory in use.";
         PROCESS_CPU = "process_cpu", "ratio", "Share of all cores that this process (or the engine, in its scope) uses.";
         PROCESS_MEMORY = "process_memory_bytes", "bytes", "Resident memory of this process (or of the engine, in its scope).";
         ENGINE_SLOTS_BUSY = "engine_slots_busy", "count", "Engine slots that are generating.";
         ENGINE_REQUESTS_DEFERRED = "engine_requests_deferred", "count", "Requests that wait inside the engine for a slot.";
         ENGINE_TOKENS_PER_SECOND = "engine_tokens_per_second", "tokens/s", "Generation speed that the engine reports for single requests (its timings).";
     }
+}
+
+/// Names in the contract's `extra` lists, with their units: what the host tells besides the records' own fields. Names are
+/// only ever added.
+pub mod extra {
+    use super::metric::MetricInfo;
+
+    const fn named(name: &'static str, unit: &'static str, meaning: &'static str) -> MetricInfo {
+        MetricInfo { name, unit, meaning }
+    }
+
+    /// In `observation.extra`.
+    pub const OBSERVATION: &[MetricInfo] = &[PLANS_DEMOTED, PLAN_MEAN, PLAN_OVERRUNS, PLAN_FAILURES];
+    /// Whether this strategy is asked for plans.
+    pub const PLANS_DEMOTED: MetricInfo = named(
+        "plans_demoted",
+        "flag",
+        "1 while requests follow the host's own plan instead of this strategy's, else 0.",
+    );
+    /// What its plans cost.
+    pub const PLAN_MEAN: MetricInfo =
+        named("plan_mean_us", "us", "Mean time of this strategy's plan calls since it is in service.");
+    /// How often it was too slow.
+    pub const PLAN_OVERRUNS: MetricInfo =
+        named("plan_overruns", "count", "Plan calls over the budget since it is in service.");
+    /// How often it failed.
+    pub const PLAN_FAILURES: MetricInfo =
+        named("plan_failures", "count", "Plan calls that failed since it is in service.");
+
+    /// In `provider-state.extra`.
+    pub const PROVIDER: &[MetricInfo] = &[LATENCY, TIME_TO_FIRST_TOKEN, ERROR_RATE, TOKENS_PER_SECOND];
+    /// As in `candidate.latency-p50-ms`.
+    pub const LATENCY: MetricInfo =
+        named("latency_p50_ms", "ms", "Recent median response time; 0 where nothing was measured yet.");
+    /// As in `candidate.ttft-p50-ms`.
+    pub const TIME_TO_FIRST_TOKEN: MetricInfo =
+        named("ttft_p50_ms", "ms", "Recent median time to first token; 0 where nothing was measured yet.");
+    /// As in `candidate.error-rate`.
+    pub const ERROR_RATE: MetricInfo = named("error_rate", "ratio", "Recent share of failed requests.");
+    /// As in `candidate.extra`.
+    pub const TOKENS_PER_SECOND: MetricInfo = named(
+        "tokens_per_second",
+        "tokens/s",
+        "Recent median generation speed of single requests; 0 where nothing was measured yet.",
+    );
+
+    /// In `candidate.extra`, in this order.
+    pub const CANDIDATE: &[MetricInfo] = &[TOKENS_PER_SECOND];
 }
 
 /// The distribution of one measurement over one window. With `count` 0 the other numbers are 0.
@@ -140,6 +189,9 @@ pub struct ProviderState {
     pub queued: u32,
     /// Models it offers.
     pub models: Vec<String>,
+    /// Further numbers, by names of [`extra::PROVIDER`].
+    #[serde(default)]
+    pub extra: Vec<(String, f64)>,
 }
 
 /// One knob's present value.
@@ -170,6 +222,9 @@ pub struct Observation {
     pub settings: Vec<Setting>,
     /// The machine.
     pub hardware: Hardware,
+    /// Further numbers, by names of [`extra::OBSERVATION`].
+    #[serde(default)]
+    pub extra: Vec<(String, f64)>,
 }
 
 impl Observation {

@@ -57,6 +57,8 @@ pub struct Candidate {
     pub prefix_match: f32,
     /// The provider's `candidate_weight` knob.
     pub weight: f32,
+    /// Recent median generation speed of single requests; 0 when unknown. In the contract: the first of `extra`.
+    pub tokens_per_second: f32,
 }
 
 /// One request as a strategy sees it.
@@ -105,13 +107,16 @@ pub struct Plan {
     pub priority: i32,
 }
 
+/// Candidates up to which a plan is checked without allocating.
+const FEW_CANDIDATES: usize = 64;
+
 impl Plan {
     /// The plan that serves when a strategy has none: candidates with the lowest load for their weight first, and the
     /// cache only for requests whose answer is expected to be the same again.
     pub fn default_for(asked: &PlanRequest, candidates: &[Candidate]) -> Self {
         let load = |index: u32| {
             candidates.get(index as usize).map_or(f32::INFINITY, |candidate| {
-                (candidate.in_flight + candidate.queued + 1) as f32 / candidate.weight.max(0.001)
+                (candidate.in_flight as f32 + candidate.queued as f32 + 1.0) / candidate.weight.max(0.001)
                     * (1.0 + 10.0 * candidate.error_rate)
             })
         };
@@ -136,14 +141,66 @@ impl Plan {
         if self.order.len() > candidates {
             return Some(format!("order has {} entries for {candidates} candidates", self.order.len()));
         }
+        // Looking back is faster for the few candidates of most requests; marks are for very many.
+        let mut marks = vec![false; if candidates > FEW_CANDIDATES { candidates } else { 0 }];
         for (at, index) in self.order.iter().enumerate() {
             if *index as usize >= candidates {
                 return Some(format!("order names candidate {index}; there are {candidates}"));
             }
-            if self.order[..at].contains(index) {
+            let is_twice = match marks.get_mut(*index as usize) {
+                Some(mark) => std::mem::replace(mark, true),
+                None => self.order[..at].contains(index),
+            };
+            if is_twice {
                 return Some(format!("order names candidate {index} twice"));
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> PlanRequest {
+        PlanRequest {
+            operation: Operation::Chat,
+            model: 0,
+            is_streaming: false,
+            is_deterministic: false,
+            prompt_bytes: 0,
+            max_tokens: 0,
+            priority: 0,
+            deadline_ms: 0,
+            key: 0,
+            session: 0,
+            was_seen_before: false,
+        }
+    }
+
+    fn plan(order: Vec<u32>) -> Plan {
+        Plan { order, ..Plan::default_for(&request(), &[]) }
+    }
+
+    #[test]
+    fn defects_are_found_among_few_candidates_and_among_many() {
+        for candidates in [3, FEW_CANDIDATES, FEW_CANDIDATES + 1, 1_000] {
+            let last = candidates as u32 - 1;
+            assert_eq!(plan((0..=last).rev().collect()).defect(candidates), None);
+            assert_eq!(plan(vec![last]).defect(candidates), None);
+            let defect = |order| plan(order).defect(candidates).unwrap_or_default();
+            assert!(defect(vec![0, last, 0]).contains("candidate 0 twice"));
+            assert!(defect(vec![0, last + 1]).contains(&format!("candidate {}; there are {candidates}", last + 1)));
+            assert!(defect(Vec::new()).contains("empty") && defect(vec![0; candidates + 1]).contains("entries"));
+        }
+    }
+
+    #[test]
+    fn the_default_plan_bears_the_largest_numbers() {
+        let candidate = |in_flight, queued| Candidate { in_flight, queued, weight: 1.0, ..Candidate::default() };
+        let candidates = [candidate(u32::MAX, u32::MAX), candidate(1, 0)];
+        let asked = PlanRequest { is_deterministic: true, ..request() };
+        assert_eq!(Plan::default_for(&asked, &candidates).order, [1, 0]);
     }
 }

@@ -79,6 +79,16 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The snapshot that [`Settings::list`] listed. What was set to its default there counts as not set; names that are not
+    /// in the registry are left out.
+    pub fn of(list: &[Setting]) -> Self {
+        let changed = list.iter().filter_map(|setting| {
+            let id = KnobId::by_name(&setting.name)?;
+            (id.knob().default != setting.value).then(|| ((id, setting.scope.clone()), setting.value.clone()))
+        });
+        Self::from_values(1, changed.collect())
+    }
+
     /// The value of a knob in a scope: what was set there, else (for provider and model scopes) what was set for the
     /// whole host, else the registry's default.
     pub fn value(&self, id: KnobId, scope: &Scope) -> Value {
@@ -202,6 +212,20 @@ mod tests {
             Value::Integer(8),
         );
         assert_eq!((settings.engine("local").slots, settings.engine("other").slots), (8, 2));
+    }
+
+    #[test]
+    fn a_snapshot_is_made_again_from_its_list() {
+        let providers = ["local".to_owned()];
+        let local = Scope::provider("local");
+        let settings = Settings::default().with(KnobId::Retries, &Scope::global(), Value::Integer(3)).with(
+            KnobId::EngineKvType,
+            &local,
+            Value::Text("q8_0".to_owned()),
+        );
+        let again = Settings::of(&settings.list(&providers));
+        assert_eq!((again.list(&providers), again.retries), (settings.list(&providers), 3));
+        assert_eq!(again.changed().count(), 2);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::advice::{Advice, Choice};
 use crate::grant::Grants;
+use crate::journal::Told;
 use crate::knob::OfferedKnob;
 use crate::observation::Hardware;
 use crate::plan::FleetNames;
@@ -89,6 +90,15 @@ pub struct Allowance {
 
 static UNLIMITED: LazyLock<Allowance> = LazyLock::new(Allowance::default);
 
+/// Bytes of linear memory of a strategy's instances; 0 where there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct InstanceMemory {
+    /// Of the control instance.
+    pub control_bytes: u64,
+    /// Of the largest idle planning instance.
+    pub planning_bytes: u64,
+}
+
 /// How a call to a strategy failed. The message names the cause; the caller names the strategy.
 #[derive(Debug, Clone, Error, PartialEq, Eq, Serialize)]
 #[serde(tag = "code", content = "message", rename_all = "kebab-case")]
@@ -163,6 +173,76 @@ pub enum StrategyError {
     },
 }
 
+impl StrategyError {
+    /// A stable word for each kind of failure.
+    pub fn code(&self) -> &'static str {
+        match self {
+            StrategyError::Trap { .. } => "trap",
+            StrategyError::Timeout { .. } => "timeout",
+            StrategyError::OutOfMemory { .. } => "out-of-memory",
+            StrategyError::OutputTooLarge { .. } => "output-too-large",
+            StrategyError::InvalidAnswer { .. } => "invalid-answer",
+            StrategyError::NotGranted { .. } => "not-granted",
+            StrategyError::Fault { .. } => "fault",
+            StrategyError::NotExported { .. } => "not-exported",
+        }
+    }
+
+    /// The contract's function that failed.
+    pub fn call(&self) -> &'static str {
+        match self {
+            StrategyError::Trap { call, .. }
+            | StrategyError::Timeout { call, .. }
+            | StrategyError::OutOfMemory { call, .. }
+            | StrategyError::OutputTooLarge { call, .. }
+            | StrategyError::InvalidAnswer { call, .. }
+            | StrategyError::NotGranted { call, .. }
+            | StrategyError::Fault { call, .. }
+            | StrategyError::NotExported { call } => call,
+        }
+    }
+
+    /// What to do about it, as an instruction to the strategy's author.
+    pub fn fix(&self) -> String {
+        match self {
+            StrategyError::Trap { call, .. } => {
+                format!(
+                    "find what panics or aborts in {call}, and answer a fault instead where an answer is not possible"
+                )
+            }
+            StrategyError::Timeout { call, limit_ms } => {
+                format!(
+                    "make {call} end within {limit_ms} ms of processor time; do longer work in small steps over many calls"
+                )
+            }
+            StrategyError::OutOfMemory { limit_bytes, .. } => {
+                format!(
+                    "keep within {limit_bytes} bytes: drop what is no longer needed, and bound every list that grows"
+                )
+            }
+            StrategyError::OutputTooLarge { limit, what, .. } => format!("answer with {what} of at most {limit}"),
+            StrategyError::InvalidAnswer { call: "plan-request", .. } => {
+                "name each candidate of this call at most once, by its place in the list, and at least one".to_owned()
+            }
+            StrategyError::InvalidAnswer { call: "propose" | "recommend", .. } => {
+                "answer finite numbers only: look for divisions by counts and windows that are empty".to_owned()
+            }
+            StrategyError::InvalidAnswer { call, .. } => {
+                format!("answer {call} as the contract says, with its bindings as they are generated")
+            }
+            StrategyError::NotGranted { import, .. } => {
+                format!("do without {import}: strategies have no files, network, environment or clock of their own")
+            }
+            StrategyError::Fault { call, .. } => {
+                format!("answer {call} where an answer is possible; what is missing is in the message")
+            }
+            StrategyError::NotExported { call } => {
+                format!("export the interface that {call} belongs to, or do not call it")
+            }
+        }
+    }
+}
+
 /// A loaded strategy. Calls are synchronous and bounded in time; every method may be called from any thread.
 pub trait Strategy: Send + Sync {
     /// Exactly which strategy this is.
@@ -206,8 +286,34 @@ pub trait Strategy: Send + Sync {
         choices: &[Choice],
     ) -> Result<Vec<Advice>, StrategyError>;
 
+    /// Makes ready for `together` requests that are planned at the same moment, so that the first of them after a swap
+    /// wait for nothing.
+    fn warm(&self, _together: usize) -> Result<(), StrategyError> {
+        Ok(())
+    }
+
+    /// Makes the control instance anew from what it was told and has saved. What it did not save is lost, as the contract
+    /// says of every instance; call it only when nothing is under way.
+    fn renew(&self) -> Result<(), StrategyError> {
+        Ok(())
+    }
+
+    /// What it was told from the proposal before the last one to the last one. Known only where it is written down, for
+    /// the decision log.
+    fn told(&self) -> Told {
+        Told::default()
+    }
+
+    /// Memory of its instances at present.
+    fn memory(&self) -> InstanceMemory {
+        InstanceMemory::default()
+    }
+
     /// Gives back what is idle (warm instances). Called every few seconds.
     fn trim(&self) {}
+
+    /// It left service: gives back all that it can make anew. What it has saved stays, and any call makes it work again.
+    fn rest(&self) {}
 
     /// Warm instances held at present, for `plugin inspect`.
     fn warm_instances(&self) -> usize {

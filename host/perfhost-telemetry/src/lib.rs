@@ -7,13 +7,16 @@
 //! - [`shard`]: where a worker records, at a fraction of a microsecond
 //! - `tally`, [`sketch`], `histogram`: what is added up, per series
 //! - [`telemetry`]: the tick that gathers all shards
+//! - [`totals`]: sums over a stretch of time that somebody else bounds
 //! - [`window`], [`gauge`]: the last two minutes, per scope and strategy
 //! - [`store`]: history, decisions and state, in SQLite
 //! - [`resources`]: the machine, this process and its engines
 //! - [`prometheus`]: the text that scrapers read
+//! - [`otlp`]: what an OpenTelemetry collector is sent
 
 pub mod gauge;
 mod histogram;
+pub mod otlp;
 pub mod phase;
 pub mod prometheus;
 pub mod record;
@@ -24,6 +27,7 @@ pub mod sketch;
 pub mod store;
 mod tally;
 pub mod telemetry;
+pub mod totals;
 pub mod window;
 
 pub use phase::Phase;
@@ -32,5 +36,9 @@ pub use record::{CacheStatus, RequestOutcome, RequestRecord};
 pub use resources::{ResourceSampler, ResourceSnapshot};
 pub use series::{SeriesId, SeriesNames};
 pub use shard::Recorder;
-pub use store::{DecisionQuery, HistoryPoint, HistoryQuery, NextIds, Store, StoreError};
+pub use store::{
+    CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, ReadOnlyStore, Store,
+    StoreError,
+};
 pub use telemetry::Telemetry;
+pub use totals::Totals;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use perfhost_strategy::Scope;
 use perfhost_strategy::observation::{Hardware, metric};
 use serde::Serialize;
-use sysinfo::{DiskRefreshKind, Disks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
+use sysinfo::{CpuRefreshKind, DiskRefreshKind, Disks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use crate::telemetry::Telemetry;
 use growth::Growth;
@@ -192,6 +192,13 @@ impl ResourceSampler {
         }
     }
 
+    /// The processor's name, as it gives it; empty where it gives none.
+    pub fn processor(&mut self) -> String {
+        let Some(system) = &mut self.system else { return String::new() };
+        system.refresh_cpu_list(CpuRefreshKind::nothing());
+        system.cpus().first().map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default()
+    }
+
     fn sample_disks(&mut self, now: Instant, host: &mut HostResources) {
         let known = &mut self.disk;
         let since = known.sampled_at.map(|before| now - before);
@@ -229,6 +236,10 @@ impl ResourceSnapshot {
         let host = Scope::global();
         telemetry.gauge(metric::CPU_USAGE, &host, self.host.cpu_share);
         telemetry.gauge(metric::MEMORY_USED, &host, self.host.memory_used_bytes as f64);
+        if self.host.memory_total_bytes > 0 {
+            let share = self.host.memory_used_bytes as f64 / self.host.memory_total_bytes as f64;
+            telemetry.gauge(metric::MEMORY_USAGE, &host, share);
+        }
         telemetry.gauge(metric::PROCESS_CPU, &host, self.process.cpu_share);
         telemetry.gauge(metric::PROCESS_MEMORY, &host, self.process.memory_bytes as f64);
         for (at, engine) in self.engines.iter().enumerate() {

@@ -1,14 +1,19 @@
-//! What outlives the process: history, the decision log and strategies' state, in one SQLite file.
+//! What outlives the process: history, the decision log, the history of generations and what strategies have learned,
+//! in one SQLite file.
 //!
 //! One thread writes, so that nobody waits for the disk; readers have connections of their own and never wait for the
 //! writer. Written ahead (WAL) and in transactions, so a process killed at any moment leaves a whole file that lacks at
 //! most what was not yet handed to the system: the last second. Which tiers history has is in [`tier`].
 
+mod cycles;
 mod decisions;
 mod error;
+mod generations;
 mod history;
+mod learned;
 mod live;
 mod open;
+mod read_only;
 mod rollup;
 mod schema;
 pub mod tier;
@@ -22,15 +27,21 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
+use perfhost_strategy::generation::GenerationRecord;
+use perfhost_strategy::replay::LoggedCycle;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::telemetry::Telemetry;
 use writer::{Command, Writer};
 
-pub use decisions::{DecisionQuery, MOST_CYCLES, MOST_DECISIONS, MOST_DECISIONS_AT_ONCE, MOST_QUIET_CYCLES, NextIds};
+pub use cycles::{CycleQuery, CycleSpan, MOST_CYCLE_BYTES, MOST_CYCLES, MOST_CYCLES_AT_ONCE};
+pub use decisions::{DecisionQuery, MOST_DECISIONS, MOST_DECISIONS_AT_ONCE, NextIds};
 pub use error::StoreError;
+pub use generations::MOST_GENERATIONS;
 pub use history::{HistoryPoint, HistoryQuery, MOST_POINTS};
+pub use learned::{LearnedState, MOST_STATES, MOST_STATES_OF_ONE};
 pub use live::MOST_SERIES;
+pub use read_only::ReadOnlyStore;
 pub use writer::{MOST_STATE_BYTES, MOST_STATE_KEYS};
 
 /// The file's name in the data directory.
@@ -108,7 +119,7 @@ impl Store {
     }
 
     /// Records one cycle. Waits when the writer is far behind, so not for the hot path; none is dropped. The last
-    /// [`MOST_QUIET_CYCLES`] are kept, and those that led to decisions up to [`MOST_CYCLES`].
+    /// [`MOST_CYCLES`] are kept, in at most [`MOST_CYCLE_BYTES`].
     pub fn record_cycle(&self, cycle: CycleRecord) {
         self.send(Command::Cycle(Box::new(cycle)));
     }
@@ -130,7 +141,18 @@ impl Store {
 
     /// One cycle; `None` when it never was or is not kept any more.
     pub fn cycle(&self, id: u64) -> Result<Option<CycleRecord>, StoreError> {
-        self.read("cycle", |connection| decisions::cycle(connection, id))
+        self.read("cycle", |connection| cycles::read(connection, id))
+    }
+
+    /// Which cycles a question means, and where to start a replay of them; `None` when there are none.
+    pub fn cycle_span(&self, query: &CycleQuery) -> Result<Option<CycleSpan>, StoreError> {
+        self.read("cycles", |connection| cycles::span(connection, query))
+    }
+
+    /// The first `limit` cycles from one number to another, in order, with their decisions; at most
+    /// [`MOST_CYCLES_AT_ONCE`].
+    pub fn cycles(&self, from_id: u64, to_id: u64, limit: u64) -> Result<Vec<LoggedCycle>, StoreError> {
+        self.read("cycles", |connection| cycles::logged(connection, from_id, to_id, limit))
     }
 
     /// The numbers that the next cycle and the next decision should have; flushes first.
@@ -139,7 +161,31 @@ impl Store {
         self.read("next numbers", decisions::next_ids)
     }
 
-    /// Sets a value that outlives the process, such as a strategy's saved state. A value larger than
+    /// Records a generation, or what is new of one: a record of the same number is replaced. The newest
+    /// [`MOST_GENERATIONS`] are kept.
+    pub fn record_generation(&self, generation: GenerationRecord) {
+        self.send(Command::Generation(Box::new(generation)));
+    }
+
+    /// Generations, newest first, at most `limit`; with `before`, only those with a smaller number. Flushes first.
+    pub fn generations(&self, limit: usize, before: Option<u64>) -> Result<Vec<GenerationRecord>, StoreError> {
+        self.flush();
+        self.read("generations", |connection| generations::read(connection, limit, before))
+    }
+
+    /// Keeps what a strategy has learned, in the place of what the same file gave before. State larger than
+    /// [`MOST_STATE_BYTES`] is refused with a warning in the log.
+    pub fn keep_learned(&self, learned: LearnedState) {
+        self.send(Command::Learned(Box::new(learned)));
+    }
+
+    /// What strategies of this name have learned, newest first; flushes first.
+    pub fn learned(&self, strategy: &str) -> Result<Vec<LearnedState>, StoreError> {
+        self.flush();
+        self.read("learned state", |connection| learned::read(connection, strategy))
+    }
+
+    /// Sets a value that outlives the process, such as tuned settings. A value larger than
     /// [`MOST_STATE_BYTES`], or a new key past [`MOST_STATE_KEYS`], is refused with a warning in the log.
     pub fn put_state(&self, key: &str, bytes: &[u8]) {
         self.send(Command::PutState { key: key.to_owned(), bytes: bytes.to_vec() });

@@ -15,6 +15,7 @@ use crate::series::{SeriesId, SeriesNames, SeriesRegistry};
 use crate::shard::{Drain, Recorder};
 use crate::sketch::DDSketch;
 use crate::tally::Exported;
+use crate::totals::Totals;
 use crate::window::{Growth, Place, Windows, unit};
 
 /// Everything measured by this process. Shared by all workers; nothing here is locked by a request except its own
@@ -116,6 +117,17 @@ impl Telemetry {
         let mut all: Vec<(String, Vec<Metric>)> = strategies.collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
+    }
+
+    /// Sums that begin with the next tick.
+    pub fn totals(&self) -> Totals {
+        self.windows.lock().totals()
+    }
+
+    /// Adds to `totals` what the whole host did since the call before. To be called at least every two minutes; what is
+    /// older is lost.
+    pub fn add_to(&self, totals: &mut Totals) {
+        self.windows.lock().add_to(totals);
     }
 
     /// What every metric grew by since the tick `after`, in windows of `window_ms`, and the newest tick's number.

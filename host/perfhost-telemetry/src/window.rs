@@ -16,6 +16,7 @@ pub(crate) use rate::{Rate, spread};
 use crate::series::SeriesNames;
 use crate::sketch::DDSketch;
 use crate::tally::{Counts, Tally, Timing};
+use crate::totals::Totals;
 
 /// Ticks that are kept: two minutes when there is one a second.
 pub const RING_TICKS: usize = 120;
@@ -215,6 +216,24 @@ impl Windows {
             push_growth(&mut all, &scope, at);
         }
         (self.sequence, all)
+    }
+
+    /// Adds the whole host's ticks after `totals.newest` to `totals`.
+    pub(crate) fn add_to(&self, totals: &mut Totals) {
+        if let Some(ring) = self.rings.get(&Place::Scope(Scope::global())) {
+            for (tick, slice) in self.slices(ring, totals.newest + 1) {
+                if let Some(slice) = slice {
+                    slice.merge_into(&mut totals.timings);
+                    totals.count(&slice.counts, tick.seconds());
+                }
+            }
+        }
+        totals.newest = self.sequence;
+    }
+
+    /// Totals that begin now.
+    pub(crate) fn totals(&self) -> Totals {
+        Totals::after(self.sequence)
     }
 
     /// When the tick of that number began, if it is kept.

@@ -12,7 +12,9 @@ use perfhost_strategy::plan::Operation;
 use perfhost_strategy::proposal::Measurement;
 use perfhost_strategy::{Observation, Proposal, Scope, Value, Verdict};
 use perfhost_telemetry::sketch::RELATIVE_ERROR;
-use perfhost_telemetry::store::{FILE_NAME, MOST_DECISIONS_AT_ONCE, MOST_POINTS, MOST_QUIET_CYCLES};
+use perfhost_telemetry::store::{
+    CycleQuery, FILE_NAME, MOST_CYCLES, MOST_CYCLES_AT_ONCE, MOST_DECISIONS_AT_ONCE, MOST_POINTS, ReadOnlyStore,
+};
 use perfhost_telemetry::window::STRATEGY_SCOPE_PREFIX;
 use perfhost_telemetry::{
     CacheStatus, DecisionQuery, HistoryPoint, HistoryQuery, Phase, Recorder, RequestOutcome, RequestRecord, SeriesId,
@@ -253,9 +255,8 @@ fn cycle(id: u64) -> CycleRecord {
         strategy: "balanced@0.1.0".to_owned(),
         digest: "ab".to_owned(),
         observation: Observation { seed: u64::MAX, ..Observation::default() },
-        proposals: Vec::new(),
-        failure: None,
         duration_us: 70,
+        ..CycleRecord::default()
     }
 }
 
@@ -299,23 +300,79 @@ fn decisions_are_found_page_by_page_and_take_updates() {
 }
 
 #[test]
-fn cycles_are_bounded_and_those_with_decisions_stay() {
+fn cycles_are_bounded_and_come_with_their_decisions() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let last = MOST_QUIET_CYCLES + 640;
+    // A multiple of 64, after which old rows are deleted.
+    let last = MOST_CYCLES + 624;
     for id in 1..=last {
         store.record_cycle(cycle(id));
-        if id == 5 {
-            store.record_decision(decision(5, "s@1", "retries"));
+        if id == last - 5 {
+            store.record_decision(decision(id, "s@1", "retries"));
+            store.record_decision(Decision { id: id + 1, ..decision(id, "s@1", "retries") });
         }
     }
     store.flush();
-    assert_eq!(store.cycle(5).unwrap(), Some(cycle(5)));
-    assert_eq!(store.cycle(6).unwrap(), None);
+    assert_eq!(store.cycle(624).unwrap(), None);
+    assert_eq!(store.cycle(625).unwrap(), Some(cycle(625)));
     assert_eq!(store.cycle(last).unwrap(), Some(cycle(last)));
+    let span = store.cycle_span(&CycleQuery { last: Some(10), ..CycleQuery::default() }).unwrap().unwrap();
+    assert_eq!((span.start, span.first, span.last), (625, last - 9, last));
+    let logged = store.cycles(span.first, span.last, 99).unwrap();
+    let decisions: Vec<usize> = logged.iter().map(|logged| logged.decisions.len()).collect();
+    assert_eq!(decisions, [0, 0, 0, 0, 2, 0, 0, 0, 0, 0]);
+    assert_eq!(store.cycles(1, last, u64::MAX).unwrap().len() as u64, MOST_CYCLES_AT_ONCE);
     drop(store);
     let ids = Store::open(dir.path()).unwrap().next_ids().unwrap();
-    assert_eq!((ids.cycle, ids.decision), (last + 1, 6));
+    assert_eq!((ids.cycle, ids.decision), (last + 1, last - 3));
+}
+
+/// The files in a folder with their sizes, without the index of the write-ahead log that every reader may touch.
+fn files(dir: &Path) -> Vec<(String, u64)> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let mut files: Vec<(String, u64)> = entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len()))
+        .filter(|(name, _)| !name.ends_with("-shm"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_store_is_read_beside_the_host_that_writes_it_and_after() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(ReadOnlyStore::open(dir.path()), Err(StoreError::File { .. })));
+    assert_eq!(files(dir.path()), []);
+
+    let store = Store::open(dir.path()).unwrap();
+    store.record_cycle(cycle(1));
+    store.flush();
+    let before = files(dir.path());
+    let reader = ReadOnlyStore::open(dir.path()).unwrap();
+    assert_eq!(reader.span(&CycleQuery::default()).unwrap().map(|span| span.last), Some(1));
+    assert_eq!(files(dir.path()), before, "reading changes no file");
+    store.record_cycle(cycle(2));
+    store.flush();
+    assert_eq!(reader.cycles(1, 9, 9).unwrap().iter().map(|logged| logged.record.id).collect::<Vec<_>>(), [1, 2]);
+    drop(store);
+    assert_eq!(reader.cycles(1, 9, 9).unwrap().len(), 2);
+    drop(reader);
+
+    let reader = ReadOnlyStore::open(dir.path()).unwrap();
+    assert_eq!(reader.cycles(1, 9, 9).unwrap().len(), 2);
+    drop(reader);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!((store.next_ids().unwrap().cycle, store.failed_writes()), (3, 0));
+    assert_eq!(set_aside(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_damaged_file_is_left_as_it_is_by_those_who_only_read() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("perfhost.db"), "not a database, and long enough to be looked at as one").unwrap();
+    let before = files(dir.path());
+    assert!(matches!(ReadOnlyStore::open(dir.path()), Err(StoreError::Database { .. })));
+    assert_eq!(files(dir.path()), before);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! How loading a strategy fails: which plugin, at which stage, why, and what the author can do about it.
 
+mod fix;
+
 use std::fmt;
 
 use perfhost_strategy::StrategyError;
@@ -79,7 +81,7 @@ impl fmt::Display for LoadError {
         if let Some(strategy) = &self.strategy {
             write!(f, " ({strategy})")?;
         }
-        write!(f, " was refused at stage {}: {}", self.stage, self.failure)
+        write!(f, " was refused at stage {}: {}; to mend it: {}", self.stage, self.failure, self.failure.fix())
     }
 }
 
@@ -90,7 +92,7 @@ impl std::error::Error for LoadError {}
 #[serde(rename_all = "kebab-case")]
 pub enum LoadFailure {
     /// The file is larger than allowed.
-    #[error("the file has {size} bytes, the limit is {limit}; build it optimised and without debug data")]
+    #[error("the file has {size} bytes, the limit is {limit}")]
     TooLarge {
         /// Bytes of the file.
         size: u64,
@@ -106,21 +108,23 @@ pub enum LoadFailure {
     /// A core module that cannot be made a component.
     #[error("not a component: {detail}")]
     NotAComponent {
-        /// What is missing and how to get it.
+        /// What is missing or does not fit.
         detail: String,
+        /// It carries no component type at all.
+        is_untyped: bool,
     },
     /// It was built against another version of the contract.
-    #[error("it was built against {found}; this host takes {expected}; build it against wit/ of this host's release")]
+    #[error("version {version} of the contract: this host serves {expected} (it names {found})")]
     UnsupportedVersion {
-        /// The interfaces of the contract that it names.
+        /// The version that it names first; `none` when it names none.
+        version: String,
+        /// The interfaces of the contract that it names in another version.
         found: String,
-        /// What this host takes.
+        /// What this host serves.
         expected: String,
     },
     /// An interface of the contract that every strategy exports is missing.
-    #[error(
-        "it does not export {export}; a strategy exports one of the worlds strategy, tuner or advisor (it exports {found})"
-    )]
+    #[error("it does not export {export} (it exports {found})")]
     MissingExport {
         /// The interface.
         export: String,
@@ -128,12 +132,10 @@ pub enum LoadFailure {
         found: String,
     },
     /// It imports something that no strategy is granted.
-    #[error("it imports {import}, which is not granted; strategies may import {allowed}")]
+    #[error("it imports {import}, which is not granted")]
     ImportNotGranted {
         /// The import.
         import: String,
-        /// What may be imported.
-        allowed: String,
     },
     /// An export or import has another type than the contract gives it.
     #[error("{name} has the wrong type: {detail}; the contract says {expected}")]
@@ -175,16 +177,7 @@ impl LoadFailure {
             LoadFailure::WrongType { .. } => "wrong-type",
             LoadFailure::Compile { .. } => "compile",
             LoadFailure::Sandbox { .. } => "sandbox",
-            LoadFailure::Guest(error) => match error {
-                StrategyError::Trap { .. } => "trap",
-                StrategyError::Timeout { .. } => "timeout",
-                StrategyError::OutOfMemory { .. } => "out-of-memory",
-                StrategyError::OutputTooLarge { .. } => "output-too-large",
-                StrategyError::InvalidAnswer { .. } => "invalid-answer",
-                StrategyError::NotGranted { .. } => "not-granted",
-                StrategyError::Fault { .. } => "fault",
-                StrategyError::NotExported { .. } => "not-exported",
-            },
+            LoadFailure::Guest(error) => error.code(),
         }
     }
 }

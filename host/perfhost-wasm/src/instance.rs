@@ -210,15 +210,17 @@ impl Instance {
         candidates: &[Candidate],
     ) -> Result<Plan, StrategyError> {
         let Some(route) = &self.route else { return Err(StrategyError::NotExported { call: "plan-request" }) };
-        self.candidates.clear();
-        self.candidates.extend(candidates.iter().map(to_guest::candidate));
+        let mut given: Vec<route::Candidate<'_>> = std::mem::take(&mut self.candidates);
+        given.extend(candidates.iter().map(|one| to_guest::candidate(one, to_guest::candidate_extra(one))));
         self.plans += 1;
         context.ticker.short_call();
         let guest = self.store.data_mut();
         guest.refused_bytes = None;
         let first_deadline = guest.deadline.begin(limit);
         self.store.set_epoch_deadline(first_deadline);
-        match route.call_plan_request(&mut self.store, to_guest::request(asked), &self.candidates) {
+        let answer = route.call_plan_request(&mut self.store, to_guest::request(asked), &given);
+        self.candidates = emptied(given);
+        match answer {
             Ok(given) => from_guest::plan(given, candidates.len(), context.limits),
             Err(error) => self.end(Err(error), context, "plan-request", limit),
         }
@@ -252,6 +254,12 @@ impl Instance {
             classify(&error, &circumstances(&self.store, context, call, limit))
         })
     }
+}
+
+/// The list without its elements, for the next call: its memory is used again.
+fn emptied(mut list: Vec<route::Candidate<'_>>) -> Vec<route::Candidate<'static>> {
+    list.clear();
+    list.into_iter().map(|_| to_guest::candidate(&Candidate::default(), &[])).collect()
 }
 
 fn begin<'a>(store: &mut Store<Guest>, context: Context<'a>, limit: Limit) -> crate::ticker::LongCall<'a> {

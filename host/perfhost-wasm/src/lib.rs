@@ -10,6 +10,7 @@
 //! - [`runtime`]: the sandbox of one process; `ticker` and `deadline`: time limits
 //! - [`limits`]: what strategies may use; [`terms`]: what one of them is granted, and where it may use less
 //! - [`load`]: from a file to a strategy, stage by stage; [`error`]: how that fails; [`inspect`]: what it shows
+//! - `background`: the threads on which a strategy is loaded while requests are served
 //! - `cache`: compiled code on disk, in a folder that only perfhost writes
 //! - `strategy`: a loaded component as a `Strategy`; `pool`: its warm planning instances; `setup`: what each of them is
 //!   told before it works
@@ -20,6 +21,7 @@
 //! Guest code runs on the calling thread, which needs [`Limits::stack_bytes`] of stack to spare. No call waits for
 //! anything but guest code and, for control calls, the control call before it.
 
+mod background;
 mod bindings;
 mod cache;
 mod convert;
@@ -44,7 +46,9 @@ pub mod terms;
 pub use error::{LoadError, LoadFailure, Stage};
 pub use host::history::{History, HistoryPoint, NoHistory};
 pub use host::log::{LogLevel, LogLine};
-pub use inspect::Inspection;
-pub use limits::{LimitKey, Limits};
+pub use inspect::{ImportReport, Inspection};
+pub use limits::{LimitInForce, LimitKey, Limits};
+pub use load::StageReport;
+pub use load::component::Answer;
 pub use runtime::{PluginSource, Runtime, RuntimeConfig};
 pub use terms::{Terms, TermsOf};

@@ -5,6 +5,7 @@ mod key;
 use std::time::Duration;
 
 pub use key::{KEYS, LimitKey};
+use serde::Serialize;
 
 /// Limits for every strategy of one [`crate::Runtime`]. The defaults are meant for production.
 ///
@@ -84,5 +85,23 @@ impl Default for Limits {
             max_log_line_bytes: 4 << 10,
             cache_bytes: 512 << 20,
         }
+    }
+}
+
+/// One limit, for people and programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LimitInForce {
+    /// Its name, as configuration writes it: that of a [`LimitKey`].
+    pub name: &'static str,
+    /// How much is allowed.
+    pub value: u64,
+    /// In `bytes`, `ms` or `count`.
+    pub unit: &'static str,
+}
+
+impl Limits {
+    /// Every limit by name.
+    pub fn in_force(&self) -> Vec<LimitInForce> {
+        KEYS.iter().map(|key| LimitInForce { name: key.name, value: key.get(self), unit: key.unit() }).collect()
     }
 }

@@ -3,8 +3,9 @@
 //! A plugin whose compiled code is cached passed the first stages when that code was made, so they are not done again.
 
 pub mod component;
+mod difference;
 mod link;
-mod parse;
+pub(crate) mod parse;
 mod smoke;
 mod types;
 
@@ -37,6 +38,9 @@ pub struct StageReport {
     pub duration_us: u64,
     /// What is worth knowing, or why it failed.
     pub detail: String,
+    /// What to do about a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
 }
 
 /// What is learnt about a plugin while it is loaded.
@@ -89,7 +93,7 @@ impl Loader<'_> {
             let (size, limit) = (source.bytes.len() as u64, runtime.limits.max_file_bytes);
             if size > limit { Err(LoadFailure::TooLarge { size, limit }) } else { Ok((format!("{size} bytes"), ())) }
         })?;
-        let digest = hexadecimal(&Sha256::digest(&source.bytes));
+        let digest = digest(&source.bytes);
         self.report.digest.clone_from(&digest);
         let component = self.compiled(&digest)?;
         let log = Log::new(&source.name, &runtime.limits);
@@ -158,7 +162,7 @@ impl Loader<'_> {
             if let Some((component, bytes)) = cache.load(&runtime.engine, digest) {
                 self.report.is_cached = true;
                 self.report.compiled_bytes = Some(bytes);
-                self.note(Stage::Compile, true, started.elapsed(), "taken from the cache".to_owned());
+                self.note(Stage::Compile, started.elapsed(), Ok("taken from the cache".to_owned()));
                 if self.report.is_thorough {
                     self.report.shape = parse::parse(&source.bytes).ok().map(|parsed| parsed.shape);
                 }
@@ -194,11 +198,11 @@ impl Loader<'_> {
         let started = Instant::now();
         match run(self) {
             Ok((detail, value)) => {
-                self.note(stage, true, started.elapsed(), detail);
+                self.note(stage, started.elapsed(), Ok(detail));
                 Ok(value)
             }
             Err(failure) => {
-                self.note(stage, false, started.elapsed(), failure.to_string());
+                self.note(stage, started.elapsed(), Err(&failure));
                 Err(LoadError {
                     plugin: self.source.name.clone(),
                     strategy: self.strategy.clone(),
@@ -209,9 +213,11 @@ impl Loader<'_> {
         }
     }
 
-    fn note(&mut self, stage: Stage, is_passed: bool, took: Duration, detail: String) {
+    fn note(&mut self, stage: Stage, took: Duration, outcome: Result<String, &LoadFailure>) {
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.report.stages.push(StageReport { stage, is_passed, duration_us, detail });
+        let (is_passed, fix) = (outcome.is_ok(), outcome.as_ref().err().map(|failure| failure.fix()));
+        let detail = outcome.unwrap_or_else(ToString::to_string);
+        self.report.stages.push(StageReport { stage, is_passed, duration_us, detail, fix });
     }
 }
 
@@ -239,7 +245,12 @@ fn world(exports: &Exports) -> World {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// SHA-256 in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[digit as usize])).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[digit as usize]))
+        .collect()
 }

@@ -63,6 +63,17 @@ impl Pool {
         drop(dropped);
     }
 
+    /// Drops all idle instances.
+    pub(crate) fn clear(&self) {
+        let dropped = std::mem::take(&mut *self.idle.lock());
+        drop(dropped);
+    }
+
+    /// Bytes of memory of the largest idle instance; 0 when there is none.
+    pub(crate) fn largest_bytes(&self) -> u64 {
+        self.idle.lock().iter().map(|instance| instance.memory_bytes()).max().unwrap_or(0)
+    }
+
     /// Idle instances at present.
     pub(crate) fn len(&self) -> usize {
         self.idle.lock().len()

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use perfhost_strategy::Strategy;
 use wasmtime::{Config, Engine, OptLevel};
 
+use crate::background;
 use crate::cache::Cache;
 use crate::error::{LoadError, LoadFailure, Stage};
 use crate::host::history::{History, NoHistory};
@@ -40,6 +41,13 @@ pub struct PluginSource {
     pub name: String,
     /// The file.
     pub bytes: Vec<u8>,
+}
+
+impl PluginSource {
+    /// SHA-256 of the file, in hexadecimal, as [`perfhost_strategy::strategy::Identity`] carries it.
+    pub fn digest(&self) -> String {
+        load::digest(&self.bytes)
+    }
 }
 
 /// The sandbox. One for a process; every strategy keeps it alive.
@@ -99,6 +107,16 @@ impl Runtime {
     ) -> Result<Arc<dyn Strategy>, LoadError> {
         let mut report = load::Report::default();
         load::load(self, source, history, terms_of, &mut report).map(|strategy| strategy as Arc<dyn Strategy>)
+    }
+
+    /// As [`Runtime::load_under`], for a process that serves requests meanwhile: on threads of low priority. Blocks too.
+    pub fn load_in_background(
+        self: &Arc<Self>,
+        source: &PluginSource,
+        history: Arc<dyn History>,
+        terms_of: &TermsOf<'_>,
+    ) -> Result<Arc<dyn Strategy>, LoadError> {
+        background::run(|| self.load_under(source, history, terms_of))
     }
 
     /// Loads a plugin without putting it in service, and tells what happened at each stage.

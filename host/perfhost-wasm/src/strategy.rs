@@ -10,7 +10,7 @@ use perfhost_strategy::advice::{Advice, Choice};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::Hardware;
 use perfhost_strategy::plan::FleetNames;
-use perfhost_strategy::strategy::{Allowance, Description, Identity};
+use perfhost_strategy::strategy::{Allowance, Description, Identity, InstanceMemory};
 use perfhost_strategy::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 use wasmtime::component::InstancePre;
 
@@ -292,8 +292,37 @@ impl Strategy for WasmStrategy {
         })
     }
 
+    fn warm(&self, together: usize) -> Result<(), StrategyError> {
+        if self.is_routed() {
+            for _ in self.pool.len()..together.min(self.prepared.runtime.limits.warm_max) {
+                self.pool.give(Box::new(self.make(Role::Planning)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn renew(&self) -> Result<(), StrategyError> {
+        let mut slot = self.control.lock();
+        if let Some(mut instance) = slot.take() {
+            self.keep_state(&mut instance);
+        }
+        Ok(())
+    }
+
+    fn memory(&self) -> InstanceMemory {
+        InstanceMemory {
+            control_bytes: self.control.lock().as_ref().map_or(0, Instance::memory_bytes),
+            planning_bytes: self.pool.largest_bytes(),
+        }
+    }
+
     fn trim(&self) {
         self.pool.trim();
+    }
+
+    fn rest(&self) {
+        self.pool.clear();
+        self.control.lock().take();
     }
 
     fn warm_instances(&self) -> usize {

@@ -19,9 +19,9 @@ use crate::failure::HostRefusal;
 use crate::guest::Guest;
 use crate::host::log::Log;
 
-/// WASI packages that are answered; `wasi:http` and others are refused when a strategy is loaded.
+/// WASI packages that are answered; others are refused when a strategy is loaded.
 pub(crate) const PACKAGES: &[&str] =
-    &["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
+    &["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:http", "wasi:io", "wasi:random", "wasi:sockets"];
 
 /// Time and seed as one strategy's last observation gave them.
 #[derive(Debug, Default)]
@@ -108,6 +108,8 @@ fn resource_type(name: &str) -> ResourceType {
         "terminal-input" => ResourceType::host::<TerminalInput>(),
         "terminal-output" => ResourceType::host::<TerminalOutput>(),
         "descriptor" => ResourceType::host::<Descriptor>(),
+        // `wasi:http/types` has two more names for its fields.
+        "headers" | "trailers" => resource_type("fields"),
         other => {
             let hash =
                 other.bytes().fold(2_166_136_261_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));

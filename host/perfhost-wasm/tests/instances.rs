@@ -95,6 +95,20 @@ fn the_pool_grows_with_calls_at_the_same_moment_up_to_its_limit_and_shrinks_when
 }
 
 #[test]
+fn warming_makes_instances_ahead_and_resting_gives_all_back_but_what_was_saved() {
+    let strategy = hostile(&runtime(Limits { warm_max: 3, ..short_limits() }), "remember");
+    strategy.propose(&seen()).unwrap();
+    strategy.warm(2).unwrap();
+    assert_eq!(strategy.warm_instances(), 2);
+    strategy.warm(9).unwrap();
+    assert_eq!(strategy.warm_instances(), 3);
+    strategy.rest();
+    assert_eq!((strategy.warm_instances(), strategy.save().unwrap()), (0, b"x".to_vec()));
+    set_mode(&*strategy, "tell-state");
+    assert_eq!(told(&*strategy), 1);
+}
+
+#[test]
 fn a_strategy_outlives_the_handle_it_was_loaded_with() {
     let strategy = {
         let runtime = runtime(short_limits());

@@ -1,15 +1,17 @@
 //! The command line as typed. What it means is decided in [`crate::command`] and [`crate::config`].
 
 mod plugin;
+mod replay;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Sources;
-use crate::config::raw::{Raw, RawEngine, RawUpstream};
+use crate::config::raw::{Raw, RawEngine, RawTuning, RawUpstream};
 
-pub use plugin::PluginCommand;
+pub use plugin::{BenchFlags, CheckFlags, PluginCommand, TestFlags};
+pub use replay::ReplayFlags;
 
 /// A host for sandboxed optimization strategies in front of LLM providers.
 ///
@@ -38,6 +40,9 @@ pub enum Command {
     Metrics {
         /// Only this provider
         provider: Option<String>,
+        /// Print every figure, with its full precision, in this format
+        #[arg(long, value_enum, conflicts_with = "output")]
+        export: Option<Export>,
         /// Where and how
         #[command(flatten)]
         client: ClientFlags,
@@ -53,7 +58,9 @@ pub enum Command {
         #[command(flatten)]
         client: ClientFlags,
     },
-    /// Strategies: list, inspect, pull, swap
+    /// Run any strategy over what was recorded: what would it have proposed, and where does it differ
+    Replay(ReplayFlags),
+    /// Strategies: list, inspect, pull, swap, write your own
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Models: list, pull, show, advise
@@ -132,6 +139,17 @@ pub enum Output {
     Json,
 }
 
+/// Formats of exported metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Export {
+    /// Comma-separated values, with a header line
+    Csv,
+    /// JSON
+    Json,
+    /// A table for documents and change requests
+    Markdown,
+}
+
 /// How much is logged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
@@ -146,6 +164,12 @@ pub enum LogLevel {
     Debug,
     /// Everything
     Trace,
+}
+
+/// Reads `name=value`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("name=value is expected")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// Flags of commands that ask a running host.
@@ -180,6 +204,12 @@ pub struct ServeFlags {
     /// for several; the first is in service
     #[arg(long, value_name = "PLUGIN")]
     pub plugin: Vec<String>,
+    /// Reload a plugin that came from a file when the file changes
+    #[arg(long)]
+    pub watch: bool,
+    /// Begin without the tuned settings and the learned state of earlier runs
+    #[arg(long)]
+    pub fresh: bool,
     /// Base URL of a provider that speaks the OpenAI protocol. Repeat for several
     #[arg(long, value_name = "URL")]
     pub upstream: Vec<String>,
@@ -237,6 +267,7 @@ impl ServeFlags {
             data_dir: self.data_dir.clone(),
             library_dir: self.library_dir.clone(),
             plugins: Some(self.plugin.clone()).filter(|list| !list.is_empty()),
+            watch: self.watch.then_some(true),
             workers: self.workers,
             discovery: self.no_discovery.then_some(false),
             upstream: self.upstream.iter().map(upstream).collect(),
@@ -247,7 +278,7 @@ impl ServeFlags {
                 program: self.engine.clone(),
                 embeddings: None,
             },
-            tuning: crate::config::raw::RawTuning { interval_ms: self.interval_ms, guard: None },
+            tuning: RawTuning { interval_ms: self.interval_ms, guard: None, fresh: self.fresh.then_some(true) },
             ..Raw::default()
         };
         Sources { file: self.config.clone(), environment, flags, set: self.set.clone(), parameters: self.param.clone() }

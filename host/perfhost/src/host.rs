@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use perfhost_cache::{Cache, Flights};
 use perfhost_gateway::{AccessPolicy, Admission, Limits, Services, Shutdown, Stage};
 use perfhost_strategy::Shared;
+use perfhost_strategy::observation::Hardware;
 use perfhost_telemetry::{ResourceSampler, Store, Telemetry};
 use perfhost_upstream::{Fleet, discover, health, tls_config};
 use perfhost_wasm::{Runtime, RuntimeConfig};
@@ -24,14 +25,16 @@ use crate::data_dir::DataDir;
 use crate::plugin_source::Intake;
 use crate::plugin_source::address::stem;
 use crate::service::control::HostControl;
-use crate::service::engine;
+use crate::service::engine::{self, Chosen};
 use crate::service::history::StoredHistory;
-use crate::service::loading::Loader;
 use crate::service::now_ms;
 use crate::service::observer::Observer;
+use crate::service::offer::{Place, offered};
+use crate::service::otlp;
 use crate::service::reload::Reloader;
 use crate::service::sampler::Sampler;
-use crate::service::strategies::{Parameters, Strategies};
+use crate::service::strategies::{self, Parameters, Strategies, Watcher};
+use crate::service::tuned::{self, StartValues, Surroundings, TunedSettings};
 use crate::service::tuner::{self, Tuner};
 
 /// Time between two looks at a provider's health.
@@ -65,14 +68,35 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         limits: config.sandbox.limits.clone(),
     })?;
     let history = Arc::new(StoredHistory::new(store.clone()));
-    let (plugins, parameters) = (config.plugins.clone(), parameters_of(config.clone()));
-    let intake = Arc::new(Intake::new(config.clone(), &sources));
-    let loader = Loader::new(wasm, history, intake);
-    let strategies = Arc::new(start_strategies(loader, store.clone(), plugins, parameters).await?);
+    let plugins = config.plugins.clone();
+    let parts = strategies::Parts {
+        runtime: wasm,
+        history,
+        intake: Arc::new(Intake::new(config.clone(), &sources)),
+        store: store.clone(),
+        telemetry: telemetry.clone(),
+        folder: data.folder("plugins")?,
+        parameters: parameters_of(config.clone()),
+        workers: config.workers,
+        is_fresh: config.is_fresh,
+    };
+    // Fetching a plugin blocks.
+    let loading = tokio::task::spawn_blocking(move || Strategies::start(parts, &plugins));
+    let strategies = Arc::new(loading.await.context("loading the strategies panicked")??);
 
     let fleet = Fleet::new();
     add_providers(&fleet, &config, &sources).await;
-    let engine = engine::start_if_wanted(&config, &data, &settings.load(), &fleet, &sources)?.map(Arc::new);
+    let engine = engine::choose(&config, &data, &fleet, &sources)?;
+
+    // What an earlier run had found, before the engine starts with it.
+    let mut machine = ResourceSampler::new();
+    let hardware = machine.hardware();
+    let machine = tuned::in_words(&machine.processor(), &hardware);
+    let tuned = Arc::new(TunedSettings::open(store.clone()));
+    let begun = begin(&tuned, &config, &machine, &hardware, &fleet, engine.as_ref());
+    settings.store(Arc::new(begun.settings));
+    let engine =
+        engine.map(|chosen| chosen.start(&settings.load(), &config.settings, &fleet)).transpose()?.map(Arc::new);
     if fleet.providers().is_empty() {
         warn!(
             "no provider answers on its default port and no engine is set up; run `perfhost setup` to fetch an engine and a small \
@@ -81,7 +105,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     }
 
     let admission = Admission::new(&settings.load());
-    let hardware = Arc::new(Mutex::new(ResourceSampler::new().hardware()));
+    let hardware = Arc::new(Mutex::new(hardware));
     let resources = Arc::new(Mutex::new(None));
     let cache = Cache::new(settings.load().cache_capacity_bytes);
     let observer = Observer {
@@ -97,6 +121,9 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         fleet: fleet.clone(),
         store: store.clone(),
         engine: engine.clone(),
+        tuned,
+        found: begun.tuned,
+        machine,
         config: config.clone(),
     })?);
     let in_force = Arc::new(Mutex::new(config.clone()));
@@ -142,6 +169,10 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         HEALTH_INTERVAL,
         shutdown_signal(shutdown.clone()),
     ));
+    let pushes = config
+        .otlp
+        .clone()
+        .map(|otlp| tokio::spawn(otlp::push(otlp, telemetry.clone(), listen.to_string(), shutdown.clone())));
     let sampler = Sampler {
         telemetry,
         store: store.clone(),
@@ -154,23 +185,26 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         seconds: 0,
     };
     tuner.tick();
+    let watcher = Watcher::new(strategies.clone(), in_force.clone());
     let reloader = Reloader::new(sources, in_force, tuner.clone(), strategies.clone(), fleet.clone());
     let seconds = tokio::spawn(every_second(sampler, tuner.clone(), shutdown.clone()));
     let decisions = tokio::spawn(decide(tuner, shutdown.clone()));
     let reloads = tokio::spawn(reloader.run(shutdown.clone()));
+    let watch = tokio::spawn(watcher.run(shutdown.clone()));
 
+    warn_of_idle_rules(&config, &strategies);
     let identity = strategies.in_service().load().strategy.identity().clone();
     info!(%listen, strategy = identity.name, version = identity.version, started_in_ms = started.elapsed().as_millis() as u64, "serving");
     let workers = config.workers;
     let gateway = tokio::task::spawn_blocking(move || perfhost_gateway::run(listener, services, workers, shutdown));
     let served = gateway.await.context("the gateway panicked")?;
 
-    for task in [seconds, decisions, reloads] {
+    for task in [seconds, decisions, reloads, watch].into_iter().chain(pushes) {
         // They stop with the same signal; a panic in one was logged by its thread and must not hide the rest.
         let _ended = task.await;
     }
     health_watch.abort();
-    strategies.keep_state();
+    strategies.end();
     if let Some(engine) = engine {
         engine.stop().await;
     }
@@ -179,23 +213,41 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     served.context("serving")
 }
 
-/// Starts the strategies on a thread that may block: fetching and compiling take their time, and the network its own.
-async fn start_strategies(
-    loader: Loader,
-    store: Store,
-    plugins: Vec<String>,
-    parameters: Arc<Parameters>,
-) -> Result<Strategies> {
-    let started = tokio::task::spawn_blocking(move || Strategies::start(loader, store, &plugins, parameters));
-    Ok(started.await.context("loading the strategies panicked")??)
-}
-
 /// The parameters of each strategy under a configuration: `--param` goes to the one named first.
 pub fn parameters_of(config: Arc<Config>) -> Arc<Parameters> {
     Arc::new(move |name: &str| {
         let first = config.plugins.first().map(|plugin| stem(plugin)).unwrap_or_default();
         config.parameters_for(name, first == name)
     })
+}
+
+/// The settings to begin with, on this machine, with these providers and the engine that is about to start.
+fn begin(
+    tuned: &TunedSettings,
+    config: &Config,
+    machine: &str,
+    hardware: &Hardware,
+    fleet: &Fleet,
+    engine: Option<&Chosen>,
+) -> StartValues {
+    let mut surroundings = Surroundings::of_fleet(machine, fleet, None);
+    let mut places = Place::of(fleet);
+    if let Some(engine) = engine {
+        surroundings.providers.insert(engine.provider().to_owned(), engine.serves());
+        places.push(Place { provider: engine.provider().to_owned(), is_managed: true });
+    }
+    tuned.start_values(config, &surroundings, &offered(config, hardware.logical_cores, &places))
+}
+
+/// Rules that nobody reads are a mistake that nothing else would show.
+pub(crate) fn warn_of_idle_rules(config: &Config, strategies: &Strategies) {
+    let strategy = strategies.in_service().load().strategy.identity().name.clone();
+    if config.has_rules && strategy != "rules" {
+        warn!(
+            strategy,
+            "rules are configured and another strategy is in service; put `rules` in service to have them followed"
+        );
+    }
 }
 
 async fn add_providers(fleet: &Arc<Fleet>, config: &Config, sources: &Sources) {

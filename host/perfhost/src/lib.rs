@@ -7,6 +7,7 @@
 //! - [`service`]: what runs beside the request path: strategies, tuning, sampling, the engine
 //! - [`plugin_source`]: where plugins come from, and whether they are trusted
 //! - [`built_in`]: the strategies inside the binary
+//! - [`scaffold`]: new strategy projects from templates
 //! - [`data_dir`]: the locked folder of history and state
 
 pub mod built_in;
@@ -16,4 +17,5 @@ pub mod config;
 pub mod data_dir;
 pub mod host;
 pub mod plugin_source;
+pub mod scaffold;
 pub mod service;

@@ -15,9 +15,12 @@ fn main() -> ExitCode {
         Some(Command::Serve(flags)) => command::serve::run(&flags),
         Some(Command::Setup(flags)) => command::setup::run(&flags),
         Some(Command::Status(flags)) => command::status::run(&flags),
-        Some(Command::Metrics { provider, client }) => command::metrics::run(provider.as_deref(), &client),
+        Some(Command::Metrics { provider, export, client }) => {
+            command::metrics::run(provider.as_deref(), export, &client)
+        }
         Some(Command::Resources(flags)) => command::resources::run(&flags),
         Some(Command::Decisions { limit, client }) => command::decisions::run(limit, &client),
+        Some(Command::Replay(flags)) => command::replay::run(&flags),
         Some(Command::Plugin(plugin)) => command::plugin::run(&plugin),
         Some(Command::Model(model)) => command::model::run(&model),
         Some(Command::Engine(engine)) => command::engine::run(&engine),

@@ -24,10 +24,13 @@ pub mod provenance;
 pub mod signature;
 mod store;
 
+use std::path::PathBuf;
+
 use perfhost_wasm::PluginSource;
 
 use digest::Digest;
 pub use intake::Intake;
+pub(crate) use intake::beside;
 use provenance::Provenance;
 
 /// How the source of a built-in strategy begins.
@@ -38,6 +41,8 @@ pub const BUILT_IN_SOURCE: &str = "built-in";
 pub struct Plugin {
     /// Its bytes and what to call it.
     pub source: PluginSource,
+    /// The file that it was read from, as an absolute path, if it was.
+    pub path: Option<PathBuf>,
     /// Where it came from and what vouches for it.
     pub provenance: Provenance,
 }

@@ -11,7 +11,7 @@ pub mod policy;
 pub use policy::Aggressive;
 
 #[cfg(target_arch = "wasm32")]
-strategy_kit::export_strategy!(Aggressive);
+strategy_kit::export_strategy!(strategy_kit::Strategy<Aggressive>);
 
 #[cfg(test)]
 mod tests;

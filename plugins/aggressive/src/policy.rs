@@ -4,7 +4,8 @@
 //! taken back and not tried again until demand has doubled or time has passed. Refused requests are lost work, so the
 //! queue grows before anything is turned away; a cache that pays gets more.
 
-use strategy_kit::engine::{Engine, engines};
+use strategy_kit::engine::{self, Engine, engines};
+use strategy_kit::parameters::KV_BYTES_PER_TOKEN;
 use strategy_kit::route::{Candidate, Plan, Request};
 use strategy_kit::seen::HOST;
 use strategy_kit::text::Text;
@@ -36,25 +37,8 @@ impl Policy for Aggressive {
         version: env!("CARGO_PKG_VERSION"),
         summary: "Throughput first: engine slots double while that brings tokens, long queues, wide caching, hedging.",
         goal: "most generated tokens per second that memory and guardrails allow",
-        reads: &[
-            "tokens_per_second",
-            "in_flight",
-            "requests_per_second",
-            "queue_length",
-            "engine_requests_deferred",
-            "rejected_rate",
-            "cache_hit_rate",
-            "response_time_ms",
-            "process_memory_bytes",
-        ],
-        turns: &[
-            "engine_slots",
-            "concurrency_limit",
-            "queue_length",
-            "queue_wait_ms",
-            "cache_ttl_ms",
-            "cache_capacity_bytes",
-        ],
+        reads: &[engine::READS, &[TOKENS, "requests_per_second", "rejected_rate", "cache_hit_rate"]],
+        turns: &[&["engine_slots"], admission::TURNS, &["cache_ttl_ms", "cache_capacity_bytes"]],
         parameters: PARAMETERS,
     };
 
@@ -93,46 +77,23 @@ impl Policy for Aggressive {
 }
 
 const PARAMETERS: &[ParameterInfo] = &[
-    ParameterInfo {
-        name: "gain_min",
-        unit: "ratio",
-        default: 0.05,
-        lowest: 0.0,
-        highest: 1.0,
-        meaning: "relative gain in tokens/s that a doubling of slots must bring to stay",
-    },
-    ParameterInfo {
-        name: "slots_max",
-        unit: "count",
-        default: 64.0,
-        lowest: 1.0,
-        highest: 64.0,
-        meaning: "engine slots at most",
-    },
-    ParameterInfo {
-        name: "retry_after_s",
-        unit: "s",
-        default: 600.0,
-        lowest: 0.0,
-        highest: 604_800.0,
-        meaning: "time before a change that brought nothing is tried again",
-    },
-    ParameterInfo {
-        name: "kv_bytes_per_token",
-        unit: "bytes",
-        default: 131_072.0,
-        lowest: 1.0,
-        highest: 16_777_216.0,
-        meaning: "KV cache of one token at 16 bits, for the memory of a slot; the default is that of an 8B model",
-    },
-    ParameterInfo {
-        name: "cache_sampled",
-        unit: "",
-        default: 1.0,
-        lowest: 0.0,
-        highest: 1.0,
-        meaning: "1: answers that were sampled are cached as well and given to the same request again; 0: they are not",
-    },
+    ParameterInfo::share("gain_min", 0.05, "relative gain in tokens/s that a doubling of slots must bring to stay"),
+    ParameterInfo::number("slots_max", "count", 64.0, (1.0, 64.0), "engine slots at most"),
+    ParameterInfo::number(
+        "retry_after_s",
+        "s",
+        600.0,
+        (0.0, 604_800.0),
+        "time before a change that brought nothing is tried again",
+    ),
+    KV_BYTES_PER_TOKEN,
+    ParameterInfo::number(
+        "cache_sampled",
+        "",
+        1.0,
+        (0.0, 1.0),
+        "1: answers that were sampled are cached as well and given to the same request again; 0: they are not",
+    ),
 ];
 
 impl Aggressive {

@@ -11,7 +11,7 @@ pub mod policy;
 pub use policy::Balanced;
 
 #[cfg(target_arch = "wasm32")]
-strategy_kit::export_strategy!(Balanced);
+strategy_kit::export_strategy!(strategy_kit::Strategy<Balanced>);
 
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,9 @@
 //! still come fast enough, fewer when they do not, and tighter admission when slots cannot help. A step that did not
 //! help is taken back and remembered.
 
-use strategy_kit::engine::{Engine, engines};
-use strategy_kit::first_token::{FirstToken, first_token};
+use strategy_kit::engine::{self, Engine, engines};
+use strategy_kit::first_token::{self, FirstToken, first_token};
+use strategy_kit::parameters::{KV_BYTES_PER_TOKEN, SETTLE_S};
 use strategy_kit::route::{Candidate, Plan, Request};
 use strategy_kit::seen::HOST;
 use strategy_kit::text::Text;
@@ -44,20 +45,8 @@ impl Policy for Balanced {
         summary: "Goodput: as many requests as keep both limits, found by climbing in steps that are measured.",
         goal: "most requests per second that succeed with time to first token within slo_ttft_ms and time per output \
                token within slo_tpot_ms",
-        reads: &[
-            "time_to_first_token_ms",
-            "time_per_output_token_ms",
-            "tokens_per_second",
-            "queue_wait_ms",
-            "queue_length",
-            "in_flight",
-            "requests_per_second",
-            "rejected_rate",
-            "engine_requests_deferred",
-            "response_time_ms",
-            "process_memory_bytes",
-        ],
-        turns: &["engine_slots", "concurrency_limit", "queue_wait_ms", "queue_length"],
+        reads: &[engine::READS, first_token::READS, admission::READS, &[TOKEN_TIME, TOKENS]],
+        turns: &[&["engine_slots"], admission::TURNS],
         parameters: PARAMETERS,
     };
 
@@ -83,46 +72,26 @@ impl Policy for Balanced {
     }
 }
 
-const fn weight(name: &'static str, default: f64, meaning: &'static str) -> ParameterInfo {
-    ParameterInfo { name, unit: "ratio", default, lowest: 0.0, highest: 1.0, meaning }
-}
-
 const PARAMETERS: &[ParameterInfo] = &[
-    ParameterInfo {
-        name: "slo_ttft_ms",
-        unit: "ms",
-        default: 2000.0,
-        lowest: 1.0,
-        highest: 600_000.0,
-        meaning: "a request is good only if its first token comes within this time",
-    },
-    ParameterInfo {
-        name: "slo_tpot_ms",
-        unit: "ms",
-        default: 100.0,
-        lowest: 0.1,
-        highest: 60_000.0,
-        meaning: "a request is good only if its output tokens take no longer than this each",
-    },
-    ParameterInfo {
-        name: "settle_s",
-        unit: "s",
-        default: 15.0,
-        lowest: 0.0,
-        highest: 3600.0,
-        meaning: "time after a change before the next one",
-    },
-    ParameterInfo {
-        name: "kv_bytes_per_token",
-        unit: "bytes",
-        default: 131_072.0,
-        lowest: 1.0,
-        highest: 16_777_216.0,
-        meaning: "KV cache of one token at 16 bits, for the memory of a slot; the default is that of an 8B model",
-    },
-    weight("latency_weight", 0.4, "what recent latency counts for in choosing a target"),
-    weight("load_weight", 0.3, "what load counts for in choosing a target"),
-    weight("cost_weight", 0.3, "what price counts for in choosing a target"),
+    ParameterInfo::number(
+        "slo_ttft_ms",
+        "ms",
+        2000.0,
+        (1.0, 600_000.0),
+        "a request is good only if its first token comes within this time",
+    ),
+    ParameterInfo::number(
+        "slo_tpot_ms",
+        "ms",
+        100.0,
+        (0.1, 60_000.0),
+        "a request is good only if its output tokens take no longer than this each",
+    ),
+    SETTLE_S,
+    KV_BYTES_PER_TOKEN,
+    ParameterInfo::share("latency_weight", 0.4, "what recent latency counts for in choosing a target"),
+    ParameterInfo::share("load_weight", 0.3, "what load counts for in choosing a target"),
+    ParameterInfo::share("cost_weight", 0.3, "what price counts for in choosing a target"),
 ];
 
 impl Balanced {

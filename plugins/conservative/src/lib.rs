@@ -10,7 +10,7 @@ pub mod policy;
 pub use policy::Conservative;
 
 #[cfg(target_arch = "wasm32")]
-strategy_kit::export_strategy!(Conservative);
+strategy_kit::export_strategy!(strategy_kit::Strategy<Conservative>);
 
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,9 @@
 //! wait without turning requests away, so they come first; then admission is tightened. Capacity comes back step by
 //! step when there is headroom.
 
-use strategy_kit::engine::{Engine, engines};
-use strategy_kit::first_token::{FirstToken, first_token};
+use strategy_kit::engine::{self, Engine, engines};
+use strategy_kit::first_token::{self, FirstToken, first_token};
+use strategy_kit::parameters::{KV_BYTES_PER_TOKEN, SETTLE_S};
 use strategy_kit::route::{Candidate, Plan, Request};
 use strategy_kit::seen::HOST;
 use strategy_kit::text::Text;
@@ -42,20 +43,8 @@ impl Policy for Conservative {
         version: env!("CARGO_PKG_VERSION"),
         summary: "Latency first: slots where requests wait, then tighter admission, one small step at a time.",
         goal: "p95 time to first token at or under target_ttft_p95_ms and error rate at or under target_error_rate",
-        reads: &[
-            "time_to_first_token_ms",
-            "queue_wait_ms",
-            "queue_length",
-            "in_flight",
-            "requests_per_second",
-            "tokens_per_second",
-            "rejected_rate",
-            "error_rate",
-            "engine_requests_deferred",
-            "response_time_ms",
-            "process_memory_bytes",
-        ],
-        turns: &["engine_slots", "concurrency_limit", "queue_wait_ms", "queue_length"],
+        reads: &[engine::READS, first_token::READS, admission::READS, &[TOKENS, "error_rate"]],
+        turns: &[&["engine_slots"], admission::TURNS],
         parameters: PARAMETERS,
     };
 
@@ -80,54 +69,24 @@ impl Policy for Conservative {
 }
 
 const PARAMETERS: &[ParameterInfo] = &[
-    ParameterInfo {
-        name: "target_ttft_p95_ms",
-        unit: "ms",
-        default: 2000.0,
-        lowest: 1.0,
-        highest: 600_000.0,
-        meaning: "95th percentile of the time to first token to stay under",
-    },
-    ParameterInfo {
-        name: "target_error_rate",
-        unit: "ratio",
-        default: 0.01,
-        lowest: 0.0,
-        highest: 1.0,
-        meaning: "share of failed requests above which load is taken off",
-    },
-    ParameterInfo {
-        name: "headroom",
-        unit: "ratio",
-        default: 0.6,
-        lowest: 0.1,
-        highest: 0.95,
-        meaning: "share of the target below which capacity is given back",
-    },
-    ParameterInfo {
-        name: "settle_s",
-        unit: "s",
-        default: 15.0,
-        lowest: 0.0,
-        highest: 3600.0,
-        meaning: "time after a change before the next one",
-    },
-    ParameterInfo {
-        name: "slots_per_core",
-        unit: "count",
-        default: 4.0,
-        lowest: 1.0,
-        highest: 64.0,
-        meaning: "engine slots at most for one physical core",
-    },
-    ParameterInfo {
-        name: "kv_bytes_per_token",
-        unit: "bytes",
-        default: 131_072.0,
-        lowest: 1.0,
-        highest: 16_777_216.0,
-        meaning: "KV cache of one token at 16 bits, for the memory of a slot; the default is that of an 8B model",
-    },
+    ParameterInfo::number(
+        "target_ttft_p95_ms",
+        "ms",
+        2000.0,
+        (1.0, 600_000.0),
+        "95th percentile of the time to first token to stay under",
+    ),
+    ParameterInfo::share("target_error_rate", 0.01, "share of failed requests above which load is taken off"),
+    ParameterInfo::number(
+        "headroom",
+        "ratio",
+        0.6,
+        (0.1, 0.95),
+        "share of the target below which capacity is given back",
+    ),
+    SETTLE_S,
+    ParameterInfo::number("slots_per_core", "count", 4.0, (1.0, 64.0), "engine slots at most for one physical core"),
+    KV_BYTES_PER_TOKEN,
 ];
 
 impl Conservative {

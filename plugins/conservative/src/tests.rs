@@ -1,8 +1,8 @@
 //! Conservative in the model: it holds its target, with as few slots as that takes.
 
-use strategy_kit::Strategy;
 use strategy_kit::testing::{Run, World};
 use strategy_kit::types::Fault;
+use strategy_kit::{Instance, Strategy};
 
 use crate::Conservative;
 
@@ -10,7 +10,7 @@ const TTFT: &str = "time_to_first_token_ms";
 
 #[test]
 fn holds_the_target_by_raising_slots_step_by_step() {
-    let mut run = Run::<Conservative>::new(8, &[]);
+    let mut run = Run::<Strategy<Conservative>>::new(8, &[]);
     run.cycles(12);
     assert!(run.p95(TTFT) > 2000.0, "the model starts above the target: {}", run.p95(TTFT));
     run.cycles(120);
@@ -23,7 +23,7 @@ fn holds_the_target_by_raising_slots_step_by_step() {
 
 #[test]
 fn refuses_what_would_wait_too_long_when_slots_are_at_their_cap() {
-    let mut run = Run::<Conservative>::new(48, &[("settle_s", "10")]);
+    let mut run = Run::<Strategy<Conservative>>::new(48, &[("settle_s", "10")]);
     run.guard.refused_rise_max = 1.0;
     run.cycles(400);
     assert!(run.world.setting("engine_slots") <= 8, "four for each of two cores");
@@ -34,7 +34,7 @@ fn refuses_what_would_wait_too_long_when_slots_are_at_their_cap() {
 
 #[test]
 fn sheds_as_much_as_a_guard_of_refusals_allows() {
-    let mut run = Run::<Conservative>::new(48, &[("settle_s", "10")]);
+    let mut run = Run::<Strategy<Conservative>>::new(48, &[("settle_s", "10")]);
     run.cycles(60);
     let before = run.p95(TTFT);
     run.cycles(340);
@@ -45,7 +45,7 @@ fn sheds_as_much_as_a_guard_of_refusals_allows() {
 
 #[test]
 fn gives_capacity_back_where_admission_is_tighter_than_the_target_needs() {
-    let mut run = Run::<Conservative>::new(8, &[("settle_s", "10")]);
+    let mut run = Run::<Strategy<Conservative>>::new(8, &[("settle_s", "10")]);
     for (name, value) in [("engine_slots", 6), ("concurrency_limit", 3), ("queue_wait_ms", 100)] {
         run.world.set(name, value);
     }
@@ -60,7 +60,7 @@ fn gives_capacity_back_where_admission_is_tighter_than_the_target_needs() {
 
 #[test]
 fn bodies_without_streams_are_judged_by_what_waits() {
-    let mut run = Run::<Conservative>::new(8, &[]);
+    let mut run = Run::<Strategy<Conservative>>::new(8, &[]);
     run.world.is_streaming = false;
     run.cycles(120);
     assert!(run.world.setting("engine_slots") >= 4, "{:#?}", run.turns);
@@ -68,14 +68,14 @@ fn bodies_without_streams_are_judged_by_what_waits() {
 
 #[test]
 fn says_nothing_when_idle_or_within_the_target() {
-    assert_eq!(Run::<Conservative>::new(0, &[]).cycles(50).turns, []);
-    assert_eq!(Run::<Conservative>::new(1, &[]).cycles(50).turns, []);
-    assert_eq!(Run::<Conservative>::new(8, &[("target_ttft_p95_ms", "60000")]).cycles(50).turns, []);
+    assert_eq!(Run::<Strategy<Conservative>>::new(0, &[]).cycles(50).turns, []);
+    assert_eq!(Run::<Strategy<Conservative>>::new(1, &[]).cycles(50).turns, []);
+    assert_eq!(Run::<Strategy<Conservative>>::new(8, &[("target_ttft_p95_ms", "60000")]).cycles(50).turns, []);
 }
 
 #[test]
 fn memory_bounds_the_slots() {
-    let mut run = Run::<Conservative>::new(8, &[]);
+    let mut run = Run::<Strategy<Conservative>>::new(8, &[]);
     // 2,048 tokens of 128 KiB are 256 MiB a slot: with a fifth on top, 1 GiB takes three.
     run.world.hardware.memory_free_bytes = 1 << 30;
     run.cycles(120);
@@ -84,7 +84,7 @@ fn memory_bounds_the_slots() {
 
 #[test]
 fn errors_take_load_off() {
-    let mut run = Run::<Conservative>::new(4, &[("target_ttft_p95_ms", "60000")]);
+    let mut run = Run::<Strategy<Conservative>>::new(4, &[("target_ttft_p95_ms", "60000")]);
     run.world.error_rate = 0.2;
     run.cycles(40);
     let limits = run.values_of("concurrency_limit");
@@ -93,11 +93,11 @@ fn errors_take_load_off() {
 
 #[test]
 fn what_was_learned_survives() {
-    let mut run = Run::<Conservative>::new(8, &[]);
+    let mut run = Run::<Strategy<Conservative>>::new(8, &[]);
     run.cycles(60);
     let state = run.strategy.save();
     assert!(!state.is_empty());
-    let mut other = Strategy::<Conservative>::new();
+    let mut other = Strategy::<Conservative>::default();
     other.restore(&state).expect("own state");
     assert_eq!(other.save(), state);
     assert!(matches!(other.restore(b"something else"), Err(Fault::Unsupported(_))));
@@ -106,7 +106,7 @@ fn what_was_learned_survives() {
 #[test]
 fn unknown_parameters_are_refused_with_those_allowed() {
     let given = [("target".to_owned(), "1".to_owned())];
-    let fault = Strategy::<Conservative>::new().configure(&given, World::knobs());
+    let fault = Strategy::<Conservative>::default().configure(&given, World::knobs());
     let Err(Fault::InvalidParameter(message)) = fault else { panic!("{fault:?}") };
     assert!(message.contains("`target`") && message.contains("target_ttft_p95_ms, target_error_rate"), "{message}");
 }

@@ -14,10 +14,10 @@ pub struct About {
     pub summary: &'static str,
     /// The goal in measurable terms.
     pub goal: &'static str,
-    /// Metrics it reads.
-    pub reads: &'static [&'static str],
-    /// Knobs it may turn.
-    pub turns: &'static [&'static str],
+    /// Metrics it reads, by what it reads them for; the same one may be in several lists.
+    pub reads: &'static [&'static [&'static str]],
+    /// Knobs it may turn, in the same way.
+    pub turns: &'static [&'static [&'static str]],
     /// What a user can set.
     pub parameters: &'static [ParameterInfo],
 }
@@ -30,8 +30,8 @@ impl About {
             version: self.version.to_owned(),
             summary: self.summary.to_owned(),
             goal: self.goal.to_owned(),
-            reads: owned(self.reads),
-            turns: owned(self.turns),
+            reads: once(self.reads),
+            turns: once(self.turns),
             parameters: self
                 .parameters
                 .iter()
@@ -46,7 +46,13 @@ impl About {
     }
 }
 
-/// Owned copies of constant names.
-pub fn owned(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
+/// Every name of the lists, once.
+fn once(lists: &[&[&str]]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in lists.iter().copied().flatten() {
+        if !names.iter().any(|known| known == name) {
+            names.push((*name).to_owned());
+        }
+    }
+    names
 }

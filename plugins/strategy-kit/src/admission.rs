@@ -10,6 +10,11 @@ use crate::text::Text;
 use crate::tuning::{Change, Tuning};
 use crate::types::Proposal;
 
+/// What these steps read beside the engines and the wait.
+pub const READS: &[&str] = &["queue_wait_ms", "queue_length", "in_flight", "rejected_rate"];
+/// What they turn.
+pub const TURNS: &[&str] = &["concurrency_limit", "queue_wait_ms", "queue_length"];
+
 const TTFT: &str = "time_to_first_token_ms";
 /// Waiting requests, on average, that count as a queue.
 const QUEUE_THAT_COUNTS: f64 = 0.5;

@@ -4,6 +4,9 @@ use crate::knobs::Knobs;
 use crate::seen::{HOST, LONG_MS, Seen};
 use crate::types::Health;
 
+/// What [`engines`] reads.
+pub const READS: &[&str] =
+    &["queue_length", "in_flight", "engine_requests_deferred", "response_time_ms", "process_memory_bytes"];
 /// Memory is asked for with this factor on top, for what the estimate does not know (scratch buffers, allocator).
 const MEMORY_MARGIN: f64 = 1.2;
 /// Throughput grows with slots to this power: 79 tokens/s with one slot, 125 with four and 166 with eight on two cores.

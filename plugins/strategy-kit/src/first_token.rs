@@ -3,6 +3,9 @@
 use crate::engine::Engine;
 use crate::seen::{HOST, Seen};
 
+/// What [`first_token`] reads beside the engines.
+pub const READS: &[&str] = &["time_to_first_token_ms", "requests_per_second", "queue_wait_ms"];
+
 /// The wait for a first token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FirstToken {

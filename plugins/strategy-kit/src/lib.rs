@@ -13,6 +13,7 @@ pub mod first_token;
 pub mod knobs;
 pub mod order;
 pub mod parameters;
+pub mod pauses;
 pub mod seen;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -24,7 +25,7 @@ pub use bindings::exports::perfhost::strategy::{control, route};
 pub use bindings::perfhost::strategy::types;
 
 pub use about::About;
-pub use export::{Policy, Strategy};
+pub use export::{Instance, Policy, Strategy};
 pub use knobs::Knobs;
 pub use parameters::{ParameterInfo, Parameters};
 pub use seen::Seen;

@@ -64,7 +64,7 @@ impl<'a> Seen<'a> {
 
     /// The present value of a knob that takes whole numbers.
     pub fn integer(&self, name: &str, scope: &str) -> Option<i64> {
-        match self.setting(name, scope)? {
+        match self.value(name, scope)? {
             Value::Integer(value) => Some(*value),
             _ => None,
         }
@@ -72,7 +72,7 @@ impl<'a> Seen<'a> {
 
     /// The present value of a knob that takes words.
     pub fn word(&self, name: &str, scope: &str) -> Option<&'a str> {
-        match self.setting(name, scope)? {
+        match self.value(name, scope)? {
             Value::Text(value) => Some(value),
             _ => None,
         }
@@ -104,7 +104,8 @@ impl<'a> Seen<'a> {
         self.observation.providers.iter().find(|provider| provider.name == name)
     }
 
-    fn setting(&self, name: &str, scope: &str) -> Option<&'a Value> {
+    /// The present value of a knob.
+    pub fn value(&self, name: &str, scope: &str) -> Option<&'a Value> {
         let settings = &self.observation.settings;
         settings.iter().find(|setting| setting.name == name && setting.scope == scope).map(|setting| &setting.value)
     }

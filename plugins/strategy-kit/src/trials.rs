@@ -6,16 +6,13 @@
 mod state;
 
 use crate::control::{Measurement, Outcome, Verdict};
+use crate::pauses::Pauses;
 use crate::types::Value;
 
 /// Most remembered results; the oldest goes first.
 const REMEMBERED_MAX: usize = 64;
 /// A change whose effect was not reported within this time (a swap came between) is forgotten.
 const PENDING_MAX_MS: u64 = 600_000;
-/// Pause after a first refusal; doubles with each further one in the same scope.
-const REFUSED_PAUSE_MS: u64 = 10_000;
-/// Doublings of the pause at most (10 s to about 21 minutes).
-const REFUSED_DOUBLINGS_MAX: u32 = 7;
 /// Demand below this share of what it was makes a comparison of before and after meaningless.
 const COMPARABLE_DEMAND: f64 = 0.7;
 /// Demand this many times what it was makes an old result void.
@@ -68,20 +65,12 @@ struct Pending {
     is_applied: bool,
 }
 
-/// Refusals in one scope since the last change that went through.
-#[derive(Debug, Clone)]
-struct Refused {
-    scope: String,
-    count: u32,
-    until_ms: u64,
-}
-
 /// Everything remembered.
 #[derive(Debug, Clone)]
 pub struct Trials {
     pub(crate) tried: Vec<Tried>,
     pending: Vec<Pending>,
-    refused: Vec<Refused>,
+    refused: Pauses,
     now_ms: u64,
     demand: f64,
     changed_ms: u64,
@@ -96,7 +85,7 @@ impl Default for Trials {
         Self {
             tried: Vec::new(),
             pending: Vec::new(),
-            refused: Vec::new(),
+            refused: Pauses::default(),
             now_ms: 0,
             demand: 0.0,
             changed_ms: 0,
@@ -133,8 +122,7 @@ impl Trials {
     /// Whether something may be asked for in this scope: nothing is under way anywhere, as the effects of two changes
     /// could not be told apart, and the pause after a refusal is over.
     pub fn is_open(&self, scope: &str) -> bool {
-        self.pending.is_empty()
-            && self.refused.iter().all(|refused| refused.scope != scope || refused.until_ms <= self.now_ms)
+        self.pending.is_empty() && self.refused.is_over(scope, self.now_ms)
     }
 
     /// Whether this very value was tried without gain, under demand like today's and not long ago.
@@ -189,7 +177,7 @@ impl Trials {
             match (&outcome.verdict, &outcome.measured) {
                 (Verdict::Refused, _) => {
                     self.pending.swap_remove(at);
-                    self.pause(&outcome.scope);
+                    self.refused.lengthen(&outcome.scope, self.now_ms);
                 }
                 (Verdict::RolledBack, _) => {
                     let mut tried = self.pending.swap_remove(at).tried;
@@ -204,7 +192,7 @@ impl Trials {
                 (_, None) => {
                     self.pending[at].is_applied = true;
                     self.changed_ms = self.now_ms;
-                    self.refused.retain(|refused| refused.scope != outcome.scope);
+                    self.refused.end(&outcome.scope);
                 }
                 (_, Some(measured)) => {
                     let mut tried = self.pending.swap_remove(at).tried;
@@ -215,17 +203,6 @@ impl Trials {
                 }
             }
         }
-    }
-
-    /// Pauses proposals in a scope, twice as long with each refusal in a row.
-    fn pause(&mut self, scope: &str) {
-        let at = self.refused.iter().position(|refused| refused.scope == scope).unwrap_or_else(|| {
-            self.refused.push(Refused { scope: scope.to_owned(), count: 0, until_ms: 0 });
-            self.refused.len() - 1
-        });
-        let refused = &mut self.refused[at];
-        refused.until_ms = self.now_ms + (REFUSED_PAUSE_MS << refused.count.min(REFUSED_DOUBLINGS_MAX));
-        refused.count += 1;
     }
 
     /// Keeps a result in place of an older one for the same value.

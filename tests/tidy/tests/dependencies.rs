@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "perfhost-cache",
             "perfhost-gateway",
+            "perfhost-simulation",
             "perfhost-strategy",
             "perfhost-telemetry",
             "perfhost-upstream",
@@ -22,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("perfhost-gateway", &["perfhost-cache", "perfhost-strategy", "perfhost-telemetry", "perfhost-upstream"]),
     ("perfhost-cache", &["perfhost-strategy"]),
+    ("perfhost-simulation", &["perfhost-strategy"]),
     ("perfhost-telemetry", &["perfhost-strategy"]),
     ("perfhost-upstream", &["perfhost-strategy"]),
     ("perfhost-wasm", &["perfhost-strategy"]),
@@ -39,8 +41,11 @@ const OWNED: &[(&str, &[&str])] = &[
     ("anyhow", &["perfhost", "perfhost-bench"]),
 ];
 
-/// All that perfhost-strategy, the pure crate, may use.
-const PURE: &[&str] = &["serde", "thiserror"];
+/// The pure crates, and all that each may use.
+const PURE: &[(&str, &[&str])] = &[
+    ("perfhost-strategy", &["serde", "thiserror"]),
+    ("perfhost-simulation", &["perfhost-strategy", "serde", "thiserror"]),
+];
 
 /// Normal dependencies (not of tests, not of build scripts) of every workspace crate.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
@@ -92,13 +97,22 @@ fn outside_crates_stay_with_their_owners() {
 }
 
 #[test]
-fn the_strategy_crate_is_pure() {
-    for dependency in &dependencies()["perfhost-strategy"] {
-        assert!(PURE.contains(&dependency.as_str()), "perfhost-strategy must not use {dependency}");
-    }
-    for path in perfhost_tidy::project_files().iter().filter(|path| path.starts_with("host/perfhost-strategy/src/")) {
-        for word in ["std::fs", "std::net", "std::env", "std::process", "Instant::now", "SystemTime::now"] {
-            assert!(!perfhost_tidy::text_of(path).contains(word), "{path} uses {word}; the crate is a step function");
+fn pure_crates_have_no_world_of_their_own() {
+    let dependencies = dependencies();
+    for (name, allowed) in PURE {
+        for dependency in &dependencies[*name] {
+            assert!(allowed.contains(&dependency.as_str()), "{name} must not use {dependency}");
+        }
+        let sources = format!("host/{name}/src/");
+        for path in perfhost_tidy::project_files().iter().filter(|path| path.starts_with(&sources)) {
+            for word in
+                ["std::fs", "std::net", "std::env", "std::process", "std::thread", "Instant::now", "SystemTime::now"]
+            {
+                assert!(
+                    !perfhost_tidy::text_of(path).contains(word),
+                    "{path} uses {word}; the crate is a step function"
+                );
+            }
         }
     }
 }

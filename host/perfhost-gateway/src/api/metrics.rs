@@ -106,6 +106,11 @@ fn extra(services: &Services) -> Vec<ExtraMetric> {
         gauge("perfhost_queued", "Requests waiting for admission.", services.admission.queued() as f64),
         gauge("perfhost_cache_bytes", "Bytes of kept answers.", cache.bytes as f64),
         gauge("perfhost_cache_entries", "Kept answers.", cache.entries as f64),
+        gauge(
+            "perfhost_plan_demoted",
+            "1 while requests follow the host's own plan instead of the strategy's.",
+            f64::from(u8::from(planning.is_demoted)),
+        ),
         gauge("perfhost_strategy_generation", "Number of the strategy in service.", generation.number as f64),
     ];
     list.extend([

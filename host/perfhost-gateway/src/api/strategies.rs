@@ -1,4 +1,4 @@
-//! `/api/strategies`: what is in service, loading another, going back. `/api/knobs`: what strategies turn.
+//! `/api/strategies`: what is in service, what was, loading another, going back. `/api/knobs`: what strategies turn.
 
 use std::sync::Arc;
 
@@ -24,6 +24,16 @@ struct ByName {
 /// Carries an uploaded plugin's signature: base64 does not sit well in a query.
 const SIGNATURE: &str = "x-perfhost-signature";
 
+/// The body of a rollback; empty for the strategy before.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Back {
+    to: Option<u64>,
+}
+
+const DEFAULT_LIMIT: u64 = 50;
+const MOST: u64 = 1_000;
+
 pub(crate) async fn list(services: &Arc<Services>) -> Result<Reply, Trouble> {
     let control = services.control.clone();
     Ok(Reply::json(&blocking(move || control.strategies()).await?))
@@ -35,7 +45,7 @@ pub(crate) async fn knobs(services: &Arc<Services>) -> Result<Reply, Trouble> {
 }
 
 /// Takes `{"name": …, "digest": …}` as JSON, or a plugin file as `application/wasm` with `?name=` and `&digest=`. A digest
-/// that is given is checked.
+/// that is given is checked. With `?in_service=false` the strategy is loaded and kept at hand.
 pub(crate) async fn load(
     services: &Arc<Services>,
     query: &Query,
@@ -45,7 +55,12 @@ pub(crate) async fn load(
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"application/wasm"));
-    query.only(if is_file { &["name", "digest"] } else { &[] })?;
+    query.only(if is_file { &["name", "digest", "in_service"] } else { &["in_service"] })?;
+    let serves = match query.text("in_service") {
+        None | Some("true") => true,
+        Some("false") => false,
+        Some(other) => return Err(Trouble::invalid(format!("in_service={other:?} is neither true nor false"))),
+    };
     let signature = match request.headers().get(SIGNATURE).map(|value| value.to_str()) {
         Some(Ok(text)) => Some(text.to_owned()),
         Some(Err(_)) => return Err(Trouble::invalid(format!("the header {SIGNATURE} is not base64"))),
@@ -65,10 +80,28 @@ pub(crate) async fn load(
         StrategySource::Named { name: wanted.name, digest: wanted.digest }
     };
     let control = services.control.clone();
-    Ok(Reply::json(&blocking(move || control.load(source)).await??))
+    let done = blocking(move || if serves { control.load(source) } else { control.keep(source) }).await?;
+    Ok(Reply::json(&done?))
 }
 
-pub(crate) async fn rollback(services: &Arc<Services>) -> Result<Reply, Trouble> {
+/// Takes nothing, or `{"to": …}` with the number of a generation.
+pub(crate) async fn rollback(services: &Arc<Services>, request: Request<Incoming>) -> Result<Reply, Trouble> {
+    let limits = services.limits;
+    let body = receive(request.into_body(), limits.body_bytes, limits.body_timeout).await?;
+    let back: Back = if body.is_empty() {
+        Back::default()
+    } else {
+        serde_json::from_slice(&body)
+            .map_err(|error| Trouble::invalid(format!("the body is neither empty nor {{\"to\":number}}: {error}")))?
+    };
     let control = services.control.clone();
-    Ok(Reply::json(&blocking(move || control.rollback()).await??))
+    Ok(Reply::json(&blocking(move || control.rollback(back.to)).await??))
+}
+
+pub(crate) async fn history(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
+    query.only(&["limit", "before"])?;
+    let limit = query.number("limit", 1..=MOST)?.unwrap_or(DEFAULT_LIMIT) as usize;
+    let before = query.number("before", 0..=u64::MAX)?;
+    let control = services.control.clone();
+    Ok(Reply::json(&blocking(move || control.generations(limit, before)).await??))
 }

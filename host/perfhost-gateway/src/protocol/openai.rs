@@ -15,4 +15,4 @@ mod events;
 pub use error::{error_event, error_response, error_response_about};
 pub use identify::{Asked, ProtocolError, identify};
 pub use replay::{ReplayError, content_type, replay};
-pub use scan::{Answer, AnswerScanner, EngineTimings, FinishReason};
+pub use scan::{Answer, AnswerScanner, EngineTimings};

@@ -18,9 +18,13 @@ async fn what_is_asked_is_answered_in_json() {
         "/api/metrics/historical?metric=response_time_ms",
         "/api/metrics/historical?metric=response_time_ms&scope=local%2Fm&from=-15m&to=now&step=10s",
         "/api/strategies",
+        "/api/strategies/history",
+        "/api/strategies/history?limit=5&before=9",
         "/api/knobs",
         "/api/decisions",
         "/api/decisions?limit=5&strategy=double&knob=retries&before=9",
+        "/api/decisions/span?from=-15m&to=now&last=3",
+        "/api/decisions/cycles?from_id=1&limit=20",
         "/api/cache",
     ] {
         let answer = host.client().get(path).await;
@@ -47,6 +51,9 @@ async fn wrong_questions_are_refused_with_what_is_allowed() {
         ("/api/metrics/historical?metric=in_flight&step=1s", 400, "10s"),
         ("/api/knobs?name=retries", 400, "none"),
         ("/api/decisions?limit=0", 400, "1 to 1000"),
+        ("/api/strategies/history?limit=1001", 400, "1 to 1000"),
+        ("/api/decisions/cycles?limit=21", 400, "1 to 20"),
+        ("/api/decisions/span?from=soon", 400, "not a moment"),
         ("/api/decisions?page=2", 400, "limit, before, strategy, knob"),
     ] {
         let answer = host.client().get(path).await;
@@ -91,8 +98,35 @@ async fn strategies_are_loaded_by_name_and_by_file() {
     assert_eq!((broken.status.as_u16(), broken.code().as_str()), (422, "not-wasm"));
     assert_eq!(post("/api/strategies", "application/wasm", b"\0asm").await.status, 400);
     assert_eq!(post("/api/strategies", json, br#"{"nam":"x"}"#).await.status, 400);
-    let rollback = post("/api/strategies/rollback", json, b"").await;
-    assert_eq!((rollback.status.as_u16(), rollback.code().as_str()), (409, "nothing-before"));
+    assert_eq!(post("/api/strategies?in_service=maybe", json, br#"{"name":"x"}"#).await.status, 400);
+}
+
+#[tokio::test]
+async fn strategies_are_kept_at_hand_without_being_put_in_service() {
+    let host = Host::empty().start();
+    let path = "/api/strategies?in_service=false";
+    let kept = host.client().send(Method::POST, path, &[], Bytes::from_static(br#"{"name":"aggressive"}"#)).await;
+    assert_eq!(kept.status, 200);
+    assert_eq!(
+        *host.control.kept.lock().unwrap(),
+        [StrategySource::Named { name: "aggressive".to_owned(), digest: None }]
+    );
+    assert!(host.control.loads.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_rollback_leads_to_the_strategy_before_or_to_a_generation() {
+    let host = Host::empty().start();
+    let path = "/api/strategies/rollback";
+    for body in ["", "{}", r#"{"to":7}"#] {
+        let answer = host.client().send(Method::POST, path, &[], Bytes::from_static(body.as_bytes())).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (409, "nothing-before"), "{body}");
+    }
+    assert_eq!(*host.control.rollbacks.lock().unwrap(), [None, None, Some(7)]);
+    for body in [r#"{"to":"seven"}"#, r#"{"too":7}"#, "7"] {
+        let answer = host.client().send(Method::POST, path, &[], Bytes::from_static(body.as_bytes())).await;
+        assert_eq!(answer.status, 400, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use perfhost_strategy::KnobId::PlanBudget;
+use perfhost_strategy::generation::Demotion;
 use perfhost_strategy::{Generation, Plan, StrategyError};
 
 use crate::support::{Double, FakeProvider, Host, chat_answer, fixed_chat};
@@ -38,8 +39,8 @@ async fn nonsense_is_not_followed() {
     }
 }
 
-#[tokio::test]
-async fn one_that_is_always_over_its_budget_is_no_longer_asked() {
+/// A strategy that takes at least 100 µs for each plan, and how often it was asked.
+fn slow() -> (Double, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
     let slow = Double::planning(move |asked, candidates| {
@@ -47,13 +48,26 @@ async fn one_that_is_always_over_its_budget_is_no_longer_asked() {
         std::thread::sleep(Duration::from_micros(100));
         Ok(Plan::default_for(asked, candidates))
     });
-    let provider = FakeProvider::answering(&chat_answer("hi")).await;
-    let host = Host::before(provider.address).strategy(slow).knob(PlanBudget, 1).start();
-    // Each of the two workers judges by its own last hundred calls.
+    (slow, calls)
+}
+
+/// Asks often enough that each of the two workers can judge by its own last hundred calls.
+async fn ask_often(host: &Host) {
     for _ in 0..250 {
         assert_eq!(host.client().chat(ASK).await.status, 200);
     }
-    assert!(host.services.generation.load().planning.is_demoted());
+}
+
+#[tokio::test]
+async fn one_that_is_always_over_its_budget_is_no_longer_asked() {
+    let (slow, calls) = slow();
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).strategy(slow).knob(PlanBudget, 1).start();
+    ask_often(&host).await;
+    let generation = host.services.generation.load();
+    assert_eq!(generation.planning.demotion(), Some(Demotion::TooSlow { budget_us: 1 }));
+    let status = host.client().get("/api/system/status").await.json();
+    assert_eq!(status["planning"]["demotion"]["cause"], "too-slow");
     let asked = calls.load(Ordering::SeqCst);
     assert_eq!(host.client().chat(ASK).await.status, 200);
     assert_eq!(calls.load(Ordering::SeqCst), asked);
@@ -70,6 +84,46 @@ async fn a_budget_of_its_own_holds_where_it_is_less_than_the_knobs() {
     let host = Host::before(provider.address).strategy(slow).knob(PlanBudget, 100_000).start();
     assert_eq!(host.client().chat(ASK).await.status, 200);
     assert_eq!(host.services.generation.load().planning.read().overruns, 1);
+}
+
+#[tokio::test]
+async fn one_that_was_too_slow_is_asked_again_when_the_budget_rises_or_it_is_swapped_in_again() {
+    let (slow, calls) = slow();
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).strategy(slow).knob(PlanBudget, 1).start();
+    ask_often(&host).await;
+    let generation = host.services.generation.load();
+    assert!(generation.planning.is_demoted());
+
+    host.turn(PlanBudget, 100_000);
+    let asked = calls.load(Ordering::SeqCst);
+    ask_often(&host).await;
+    assert_eq!(calls.load(Ordering::SeqCst), asked + 250, "within the new budget it stays in charge");
+    assert_eq!(generation.planning.demotion(), None);
+
+    host.turn(PlanBudget, 1);
+    ask_often(&host).await;
+    assert!(generation.planning.is_demoted(), "the lower budget counts again");
+    host.services.generation.store(Arc::new(Generation::new(2, generation.strategy.clone())));
+    let asked = calls.load(Ordering::SeqCst);
+    assert_eq!(host.client().chat(ASK).await.status, 200);
+    assert_eq!(calls.load(Ordering::SeqCst), asked + 1, "a swap starts afresh");
+}
+
+#[tokio::test]
+async fn one_that_is_over_its_budget_now_and_then_stays_in_charge() {
+    let calls = AtomicUsize::new(0);
+    let uneven = Double::planning(move |asked, candidates| {
+        if calls.fetch_add(1, Ordering::SeqCst).is_multiple_of(4) {
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        Ok(Plan::default_for(asked, candidates))
+    });
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).strategy(uneven).knob(PlanBudget, 2_000).start();
+    ask_often(&host).await;
+    let planning = &host.services.generation.load().planning;
+    assert!(planning.read().overruns >= 60 && !planning.is_demoted(), "{:?}", planning.read());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a user can set about the guard: how long it waits, how much it needs to see, and what counts as worse.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::observation::metric;
@@ -10,7 +10,7 @@ use crate::observation::metric;
 /// A strategy may trade one metric for another; what it may not do is the host's choice and stated here. The default
 /// guardrails let an engine go from one slot to eight, where each answer's tokens come more slowly while all answers
 /// together come sooner: time per output token is not among them.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GuardPolicy {
     /// Time in milliseconds that a live knob's change is left alone before it is measured. Default 3,000.
@@ -47,7 +47,7 @@ pub struct GuardPolicy {
 }
 
 /// One metric that a change must not make worse.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Guardrail {
     /// One of [`metric::ALL`]. Measured in the change's scope; what is
@@ -61,7 +61,7 @@ pub struct Guardrail {
 }
 
 /// How much worse is too much.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Limit {
     /// For shares of requests (0 to 1): the mean may rise by at most `rise`, and no verdict rests on fewer than

@@ -100,12 +100,9 @@ fn run(history: &[Cycle]) -> Log {
         let record = CycleRecord {
             id: at as u64,
             at_ms: now_ms,
-            strategy: String::new(),
-            digest: String::new(),
             observation: Observation { now_ms, metrics, ..Observation::default() },
             proposals: cycle.proposals.clone(),
-            failure: None,
-            duration_us: 0,
+            ..CycleRecord::default()
         };
         (cycle.event.clone(), record)
     });

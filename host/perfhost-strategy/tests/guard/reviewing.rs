@@ -260,3 +260,19 @@ fn a_new_policy_holds_for_changes_under_way() {
     assert_eq!(host.review_after(19, STEADY), Review::default());
     assert_eq!(host.review_after(1, STEADY).updates.len(), 1);
 }
+
+#[test]
+fn what_is_settled_lacks_what_is_not_yet_measured() {
+    let mut host = Host::new();
+    host.judge(limit(300));
+    assert_eq!(host.settings.concurrency_limit, 300);
+    assert_eq!(host.guard.settled(&host.settings).changed().count(), 0);
+    ended(&mut host, STEADY);
+    assert_eq!(host.guard.settled(&host.settings).concurrency_limit, 300);
+    host.review_after(13, STEADY);
+    assert_eq!(host.judge(limit(400)).verdict, Verdict::Applied);
+    assert_eq!((host.settings.concurrency_limit, host.guard.settled(&host.settings).concurrency_limit), (400, 300));
+    // What somebody else has set meanwhile is not the guard's to take back.
+    host.settings = host.settings.with(KnobId::ConcurrencyLimit, &Scope::global(), Value::Integer(50));
+    assert_eq!(host.guard.settled(&host.settings).concurrency_limit, 50);
+}

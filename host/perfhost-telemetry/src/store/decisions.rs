@@ -1,17 +1,11 @@
-//! The decision log: cycles, decisions, and what was learned of them. Records are kept as JSON, because they are read as
-//! a whole and their form grows with the contract; only what is searched for has a column.
+//! The decision log: decisions, and what was learned of them. Records are kept as JSON, because they are read as a whole
+//! and their form grows with the contract; only what is searched for has a column. The cycles are in `cycles`.
 
-use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
+use perfhost_strategy::decision::{Decision, DecisionUpdate};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{ReadError, ReadResult, signed};
-
-/// Newest cycles that are kept whether or not they led to decisions.
-pub const MOST_QUIET_CYCLES: u64 = 720;
-
-/// Newest cycles that are kept when they led to decisions.
-pub const MOST_CYCLES: u64 = 10_000;
+use super::{ReadResult, signed};
 
 /// Newest decisions that are kept.
 pub const MOST_DECISIONS: u64 = 100_000;
@@ -42,23 +36,6 @@ pub struct NextIds {
     pub cycle: u64,
     /// For [`Decision::id`].
     pub decision: u64,
-}
-
-pub(super) fn write_cycle(connection: &Connection, cycle: &CycleRecord) -> ReadResult<()> {
-    let record = serde_json::to_string(cycle)?;
-    connection.prepare_cached("INSERT OR REPLACE INTO cycles VALUES (?1, ?2, ?3)")?.execute(params![
-        signed(cycle.id),
-        signed(cycle.at_ms),
-        record
-    ])?;
-    if cycle.id.is_multiple_of(BETWEEN_CLEANINGS) {
-        connection.execute("DELETE FROM cycles WHERE id <= ?1", [signed(cycle.id.saturating_sub(MOST_CYCLES))])?;
-        connection.execute(
-            "DELETE FROM cycles WHERE id <= ?1 AND NOT EXISTS (SELECT 1 FROM decisions WHERE cycle = cycles.id)",
-            [signed(cycle.id.saturating_sub(MOST_QUIET_CYCLES))],
-        )?;
-    }
-    Ok(())
 }
 
 pub(super) fn write(connection: &Connection, decision: &Decision) -> ReadResult<()> {
@@ -109,12 +86,12 @@ pub(super) fn read(connection: &Connection, query: &DecisionQuery) -> ReadResult
     rows.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
 }
 
-pub(super) fn cycle(connection: &Connection, id: u64) -> ReadResult<Option<CycleRecord>> {
-    let found: Option<String> = connection
-        .prepare_cached("SELECT record FROM cycles WHERE id = ?1")?
-        .query_row([signed(id)], |row| row.get(0))
-        .optional()?;
-    found.map(|record| serde_json::from_str(&record).map_err(ReadError::from)).transpose()
+/// The decisions made in the cycles of a range, in their order.
+pub(super) fn of_cycles(connection: &Connection, range: (u64, u64)) -> ReadResult<Vec<Decision>> {
+    let mut select =
+        connection.prepare_cached("SELECT record FROM decisions WHERE cycle >= ?1 AND cycle <= ?2 ORDER BY id")?;
+    let rows = select.query_map([signed(range.0), signed(range.1)], |row| row.get::<_, String>(0))?;
+    rows.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
 }
 
 pub(super) fn next_ids(connection: &Connection) -> ReadResult<NextIds> {

@@ -47,6 +47,16 @@ pub enum StoreError {
         /// The newest known.
         known: i64,
     },
+    /// The file is to be read only, and was written by another version of perfhost.
+    #[error("{path} has schema {found}, this perfhost reads {known}; use the perfhost that wrote it")]
+    OtherSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The one that can be read.
+        known: i64,
+    },
     /// The range ends before it begins.
     #[error("history from {from_ms} to {to_ms}: the range ends before it begins")]
     EmptyRange {

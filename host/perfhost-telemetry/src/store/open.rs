@@ -67,6 +67,15 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// A connection that can change nothing, for a process that does not own the file. SQLite may still make or extend the
+/// index of the write-ahead log beside it, as every reader does.
+pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
 enum Failure {
     Damaged(String),
     Newer(i64),

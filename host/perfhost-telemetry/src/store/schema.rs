@@ -5,7 +5,8 @@
 use rusqlite::Connection;
 
 /// Migrations in order.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     -- Names of what history holds, so that windows are small.
     CREATE TABLE series (
         id INTEGER PRIMARY KEY,
@@ -41,7 +42,23 @@ const MIGRATIONS: &[&str] = &["
     );
     CREATE INDEX decisions_by_cycle ON decisions (cycle);
     CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE generations (number INTEGER PRIMARY KEY, record TEXT NOT NULL);
+    -- What each version of a strategy has learned.
+    CREATE TABLE learned (
+        strategy TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        version TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        state BLOB NOT NULL,
+        UNIQUE (strategy, digest)
+    );
+    -- Its earlier place.
+    INSERT INTO learned SELECT substr(key, 10), '', '', 0, value FROM state WHERE key LIKE 'strategy/%';
+    DELETE FROM state WHERE key LIKE 'strategy/%';
+",
+];
 
 /// The version of an up-to-date file.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

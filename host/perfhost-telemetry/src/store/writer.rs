@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
+use perfhost_strategy::generation::GenerationRecord;
 use rusqlite::{Connection, params};
 
+use super::learned::{self, LearnedState};
 use super::live::SeriesNumbers;
-use super::{ReadError, ReadResult, StoreError, decisions, live, open, rollup};
+use super::{ReadError, ReadResult, StoreError, cycles, decisions, generations, live, open, rollup};
 use crate::window::Growth;
 
 /// Largest value that is kept under one key.
@@ -39,6 +41,8 @@ pub(super) enum Command {
     Cycle(Box<CycleRecord>),
     Decide(Box<Decision>),
     Update(Box<DecisionUpdate>),
+    Generation(Box<GenerationRecord>),
+    Learned(Box<LearnedState>),
     PutState {
         key: String,
         bytes: Vec<u8>,
@@ -174,6 +178,8 @@ impl Command {
             Command::Cycle(_) => "cycle",
             Command::Decide(_) => "decision",
             Command::Update(_) => "decision update",
+            Command::Generation(_) => "generation",
+            Command::Learned(_) => "learned state",
             Command::PutState { .. } => "state",
             Command::Flush(_) => "flush",
         }
@@ -183,9 +189,11 @@ impl Command {
 fn apply(connection: &Connection, numbers: &mut SeriesNumbers, command: &Command) -> ReadResult<()> {
     match command {
         Command::Grow { rows, .. } => Ok(live::grow(connection, numbers, rows)?),
-        Command::Cycle(cycle) => decisions::write_cycle(connection, cycle),
+        Command::Cycle(cycle) => cycles::write(connection, cycle, cycles::MOST_CYCLE_BYTES),
         Command::Decide(decision) => decisions::write(connection, decision),
         Command::Update(update) => decisions::update(connection, update),
+        Command::Generation(generation) => generations::write(connection, generation),
+        Command::Learned(learned) => learned::write(connection, learned),
         Command::PutState { key, bytes } => put_state(connection, key, bytes),
         Command::Flush(_) => Ok(()),
     }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use perfhost_strategy::settings::EngineSettings;
+
 use super::program::EngineProgram;
 use crate::model::available_memory_bytes;
 
@@ -31,6 +33,9 @@ pub struct EngineConfig {
     pub is_embedding: bool,
     /// Further arguments for the program, after perfhost's own.
     pub extra_arguments: Vec<String>,
+    /// What the engine goes back to when no process lives with the settings that it is started with; `None` when there is
+    /// nothing safer.
+    pub fallback: Option<EngineSettings>,
     /// How long a process may take to become ready; `None` for a limit that grows with the model's size.
     pub start_timeout: Option<Duration>,
     /// How long requests on a replaced process may go on before it is stopped all the same.
@@ -53,6 +58,7 @@ impl EngineConfig {
             run_dir: data_dir.join("engines").join("run"),
             is_embedding: false,
             extra_arguments: Vec::new(),
+            fallback: None,
             start_timeout: None,
             drain_timeout: Duration::from_secs(600),
             stop_grace: Duration::from_secs(5),

@@ -81,8 +81,8 @@ impl Supervisor {
         });
         self.header = looked.await.ok().flatten();
         let mut course = Course {
+            previous: self.config.fallback.take().filter(|fallback| *fallback != settings),
             settings,
-            previous: None,
             is_unanswered: false,
             backoff: Backoff::default(),
             draining: JoinSet::new(),

@@ -40,18 +40,18 @@ impl FleetView {
     /// The index of models that nobody lists, for plan calls.
     pub const UNLISTED_MODEL: u32 = 0;
 
-    /// Index of a model that some provider lists. An Ollama model is found without its `:latest` as well.
-    pub fn model_index(&self, model: &str) -> Option<u32> {
-        self.indexes.get(model).copied()
+    /// Index of a model, [`FleetView::UNLISTED_MODEL`] for one that no provider lists. An Ollama model is found without
+    /// its `:latest` as well.
+    pub fn model_index(&self, model: &str) -> u32 {
+        self.indexes.get(model).copied().unwrap_or(Self::UNLISTED_MODEL)
     }
 
-    /// Where a model can be had. Providers that are down are left out unless all of them are.
+    /// Where the model of an index can be had. Providers that are down are left out unless all of them are.
     ///
     /// A model that nobody lists goes to every provider whose list is not known; with a single provider, to that one.
     /// Empty when nobody could serve it.
-    pub fn targets_for(&self, model: &str) -> &[TargetRef] {
-        let index = self.model_index(model).unwrap_or(Self::UNLISTED_MODEL);
-        self.routes.get(index as usize).map_or(&[], Vec::as_slice)
+    pub fn targets_for(&self, model_index: u32) -> &[TargetRef] {
+        self.routes.get(model_index as usize).map_or(&[], Vec::as_slice)
     }
 
     /// The provider of a target.
@@ -149,7 +149,7 @@ mod tests {
             assert_eq!(view.provider(*offer).expect("a provider").name(), target.provider);
             format!("{}/{} {}", target.provider, target.model, target.kind)
         };
-        view.targets_for(model).iter().map(shown).collect()
+        view.targets_for(view.model_index(model)).iter().map(shown).collect()
     }
 
     use ProviderKind::{LlamaCpp, Ollama, OpenAi, Vllm};
@@ -212,6 +212,6 @@ mod tests {
     fn the_first_model_name_stands_for_unlisted_ones() {
         let view = fleet(&[("a", Vllm, &["m"])]).view().load();
         assert_eq!(view.names.models, ["", "m"]);
-        assert_eq!((view.model_index("m"), view.model_index("")), (Some(1), None));
+        assert_eq!((view.model_index("m"), view.model_index("")), (1, FleetView::UNLISTED_MODEL));
     }
 }

@@ -103,6 +103,21 @@ fn an_engine_that_cannot_start_says_why_and_is_tried_again() {
 }
 
 #[test]
+fn an_engine_that_does_not_live_with_its_first_settings_goes_back_to_the_fallback() {
+    on_one_thread(async {
+        let mut setup = Setup::new(&["--fake-refuse-slots", "4"]);
+        setup.config.fallback = Some(setup.settings(1));
+        let engine = setup.start(4);
+        let state = setup.until(&engine, |state| state.phase == EnginePhase::Ready).await;
+        assert_eq!(state.settings.slots, 1);
+        let changes = setup.changes();
+        let [EngineChange::Failed { settings, why }] = changes.as_slice() else { panic!("{changes:?}") };
+        assert!(settings.slots == 4 && why.contains("4 slots do not fit"), "{why}");
+        engine.stop().await;
+    });
+}
+
+#[test]
 fn an_engine_that_never_gets_ready_is_given_up() {
     on_one_thread(async {
         let mut setup = Setup::new(&["--fake-never-ready"]);

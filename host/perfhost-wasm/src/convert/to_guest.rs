@@ -4,7 +4,7 @@
 
 use perfhost_strategy::advice::Choice;
 use perfhost_strategy::knob::{Bounds, OfferedKnob};
-use perfhost_strategy::observation::{Hardware, Health};
+use perfhost_strategy::observation::{Hardware, Health, extra};
 use perfhost_strategy::plan::{FleetNames, Operation};
 use perfhost_strategy::{Candidate, Observation, Outcome, PlanRequest, Value, Verdict};
 
@@ -76,6 +76,10 @@ fn hardware<'a>(hardware: &Hardware, gpus: &'a [types::Gpu<'a>]) -> types::Hardw
     }
 }
 
+fn named(extra: &[(String, f64)]) -> Vec<(&str, f64)> {
+    extra.iter().map(|(name, number)| (name.as_str(), *number)).collect()
+}
+
 /// An observation.
 pub(crate) fn with_observation<T>(seen: &Observation, then: impl FnOnce(types::Observation<'_>) -> T) -> T {
     let metrics: Vec<types::Metric<'_>> = seen
@@ -99,11 +103,12 @@ pub(crate) fn with_observation<T>(seen: &Observation, then: impl FnOnce(types::O
         .collect();
     let models: Vec<Vec<&str>> =
         seen.providers.iter().map(|provider| provider.models.iter().map(String::as_str).collect()).collect();
+    let extras: Vec<Vec<(&str, f64)>> = seen.providers.iter().map(|provider| named(&provider.extra)).collect();
     let providers: Vec<types::ProviderState<'_>> = seen
         .providers
         .iter()
-        .zip(&models)
-        .map(|(provider, models)| types::ProviderState {
+        .zip(models.iter().zip(&extras))
+        .map(|(provider, (models, extra))| types::ProviderState {
             name: &provider.name,
             kind: &provider.kind,
             health: match provider.health {
@@ -115,7 +120,7 @@ pub(crate) fn with_observation<T>(seen: &Observation, then: impl FnOnce(types::O
             in_flight: provider.in_flight,
             queued: provider.queued,
             models,
-            extra: &[],
+            extra,
         })
         .collect();
     let settings: Vec<types::Setting<'_>> = seen
@@ -136,7 +141,7 @@ pub(crate) fn with_observation<T>(seen: &Observation, then: impl FnOnce(types::O
         providers: &providers,
         settings: &settings,
         hardware: hardware(&seen.hardware, &gpus),
-        extra: &[],
+        extra: &named(&seen.extra),
     })
 }
 
@@ -172,7 +177,13 @@ pub(crate) fn with_fleet<T>(names: &FleetNames, then: impl FnOnce(route::FleetNa
         .map(|target| route::Target { provider: &target.provider, model: &target.model, kind: &target.kind })
         .collect();
     let models: Vec<&str> = names.models.iter().map(String::as_str).collect();
-    then(route::FleetNames { targets: &targets, models: &models, request_extra: &[], candidate_extra: &[] })
+    let candidate_extra: Vec<&str> = extra::CANDIDATE.iter().map(|info| info.name).collect();
+    then(route::FleetNames {
+        targets: &targets,
+        models: &models,
+        request_extra: &[],
+        candidate_extra: &candidate_extra,
+    })
 }
 
 /// One request; copies numbers only.
@@ -198,9 +209,15 @@ pub(crate) fn request(asked: &PlanRequest) -> route::Request<'static> {
     }
 }
 
+/// A candidate's further numbers, in the order of [`extra::CANDIDATE`].
+#[inline]
+pub(crate) fn candidate_extra(candidate: &Candidate) -> &[f32] {
+    std::slice::from_ref(&candidate.tokens_per_second)
+}
+
 /// One candidate; copies numbers only.
 #[inline]
-pub(crate) fn candidate(candidate: &Candidate) -> route::Candidate<'static> {
+pub(crate) fn candidate<'a>(candidate: &Candidate, extra: &'a [f32]) -> route::Candidate<'a> {
     route::Candidate {
         target: candidate.target,
         in_flight: candidate.in_flight,
@@ -212,7 +229,7 @@ pub(crate) fn candidate(candidate: &Candidate) -> route::Candidate<'static> {
         cost: candidate.cost,
         prefix_match: candidate.prefix_match,
         weight: candidate.weight,
-        extra: &[],
+        extra,
     }
 }
 

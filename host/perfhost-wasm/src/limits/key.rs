@@ -78,6 +78,11 @@ impl LimitKey {
         KEYS.iter().find(|key| key.name == name)
     }
 
+    /// `bytes`, `ms` or `count`.
+    pub fn unit(&self) -> &'static str {
+        ["bytes", "ms"].into_iter().find(|unit| self.name.ends_with(unit)).unwrap_or("count")
+    }
+
     /// Its value in `limits`, in the name's unit; a time is rounded down.
     pub fn get(&self, limits: &Limits) -> u64 {
         (self.get)(limits)
@@ -103,6 +108,11 @@ mod tests {
                 assert_eq!(key.get(&limits), value, "{}", key.name);
             }
         }
+        let unit = |name| LimitKey::by_name(name).map(LimitKey::unit);
+        assert_eq!(
+            [unit("memory_bytes"), unit("plan_timeout_ms"), unit("max_order")],
+            [Some("bytes"), Some("ms"), Some("count")]
+        );
         assert!(LimitKey::by_name("memory_bytes").is_some_and(|key| !key.is_host_only));
         assert!(LimitKey::by_name("memory").is_none());
     }

@@ -10,7 +10,7 @@ use crate::error::LoadFailure;
 use crate::guest::Guest;
 use crate::host;
 use crate::instance::Exports;
-use crate::load::component::{Answer, CONTRACT, VERSION, answer, not_granted};
+use crate::load::component::{Answer, CONTRACT, VERSION, answer};
 use crate::wasi;
 
 /// Answers the component's imports, and only those.
@@ -24,7 +24,7 @@ pub(super) fn link(engine: &Engine, component: &Component) -> Result<(InstancePr
             (Answer::WasiWithoutGrants, ComponentItem::ComponentInstance(instance)) => {
                 wasi::link(&mut linker, engine, import, &instance).map_err(|error| wrong_import(import, &error))?;
             }
-            _ => return Err(not_granted(import)),
+            _ => return Err(LoadFailure::ImportNotGranted { import: import.to_owned() }),
         }
     }
     let pre = linker.instantiate_pre(component).map_err(|error| wrong_import("an import", &error))?;

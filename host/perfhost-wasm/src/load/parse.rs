@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::error::LoadFailure;
-use crate::load::component::{Shape, not_granted};
+use crate::load::component::Shape;
 
 /// First bytes of every WebAssembly file.
 const WASM: &[u8] = b"\0asm";
 /// Custom sections in which `wit-bindgen` leaves the component type.
 const COMPONENT_TYPE: &str = "component-type";
 /// The import module of WASI's first preview, which core modules made for `wasm32-wasip1` need.
-const PREVIEW_1: &str = "wasi_snapshot_preview1";
+pub(crate) const PREVIEW_1: &str = "wasi_snapshot_preview1";
 
 /// A plugin that has the outer form of a component.
 pub(crate) struct Parsed<'a> {
@@ -26,7 +26,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, LoadFailure> {
         let detail = if bytes.is_empty() {
             "the file is empty".to_owned()
         } else if bytes.iter().take(512).all(u8::is_ascii) {
-            "it is a text file; give the .wasm file that is built from it".to_owned()
+            "it is a text file".to_owned()
         } else {
             "it does not begin with the bytes of a WebAssembly file".to_owned()
         };
@@ -38,10 +38,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, LoadFailure> {
     }
     if !outline.has_component_type {
         return Err(LoadFailure::NotAComponent {
-            detail:
-                "it is a core module without a component type; build it with wit-bindgen against wit/, or make it a \
-                     component with `wasm-tools component new`"
-                    .to_owned(),
+            detail: "it is a core module without a component type".to_owned(),
+            is_untyped: true,
         });
     }
     let component = encode(bytes)?;
@@ -91,11 +89,12 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, LoadFailure> {
     encoded.map_err(|error| {
         let detail = format!("{error:#}");
         if detail.contains(PREVIEW_1) {
-            return not_granted(&format!(
-                "{PREVIEW_1} (build it for wasm32-unknown-unknown or wasm32-wasip2 instead of wasm32-wasip1)"
-            ));
+            return LoadFailure::ImportNotGranted { import: PREVIEW_1.to_owned() };
         }
-        LoadFailure::NotAComponent { detail: format!("its component type and its code do not fit: {detail}") }
+        LoadFailure::NotAComponent {
+            detail: format!("its component type and its code do not fit: {detail}"),
+            is_untyped: false,
+        }
     })
 }
 

@@ -5,7 +5,7 @@
 
 use perfhost_strategy::advice::Choice;
 use perfhost_strategy::knob::OfferedKnob;
-use perfhost_strategy::observation::{Hardware, Health, Metric, ProviderState, Setting, Summary, metric};
+use perfhost_strategy::observation::{Hardware, Health, Metric, ProviderState, Setting, Summary, extra, metric};
 use perfhost_strategy::plan::{FleetNames, Operation, Target};
 use perfhost_strategy::{Candidate, KnobId, Observation, PlanRequest, Scope, StrategyError};
 
@@ -89,12 +89,13 @@ fn observation() -> Observation {
             .collect(),
         providers: vec![ProviderState {
             name: PROVIDER.to_owned(),
-            kind: "llama.cpp".to_owned(),
+            kind: "llama-cpp".to_owned(),
             health: Health::Up,
             managed: true,
             in_flight: 1,
             queued: 0,
             models: vec![PROVIDER.to_owned()],
+            extra: extra::PROVIDER.iter().map(|info| (info.name.to_owned(), 0.0)).collect(),
         }],
         settings: knobs()
             .into_iter()
@@ -105,6 +106,7 @@ fn observation() -> Observation {
             })
             .collect(),
         hardware: hardware(),
+        extra: extra::OBSERVATION.iter().map(|info| (info.name.to_owned(), 0.0)).collect(),
     }
 }
 

@@ -7,9 +7,7 @@ use crate::bindings::exports::perfhost::strategy::{advise, control, route};
 use crate::bindings::perfhost::strategy::types::{Fault, Hardware, Knob, Observation, Proposal};
 use crate::error::LoadFailure;
 use crate::load::component::{CONTRACT, VERSION};
-
-/// The contract's text, for messages.
-const TEXT: &str = include_str!("../../../../wit/v0.1.0/strategy.wit");
+use crate::load::difference::{TEXT, difference};
 
 type Check = fn(&ComponentFunc, &ComponentType) -> wasmtime::Result<()>;
 
@@ -47,7 +45,9 @@ pub(super) fn check(component: &Component) -> Result<(), LoadFailure> {
         };
         match instance.get_export(engine, function).map(|item| item.ty) {
             Some(ComponentItem::ComponentFunc(found)) => {
-                check(&found, &component_type).map_err(|error| wrong(format!("{error:#}")))?;
+                check(&found, &component_type).map_err(|error| {
+                    wrong(difference(interface, function, &found).unwrap_or_else(|| format!("{error:#}")))
+                })?;
             }
             Some(_) => return Err(wrong("it is not a function".to_owned())),
             None => {

@@ -1,5 +1,6 @@
 //! Lays out results: tables for people, JSON for programs.
-#![allow(clippy::print_stdout, reason = "printing results is what this file is for")]
+
+use std::io::Write;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -12,13 +13,13 @@ pub fn print<T: Serialize>(value: &T, output: Output, table: impl FnOnce(&T) -> 
         Output::Json => serde_json::to_string_pretty(value)?,
         Output::Table => table(value),
     };
-    println!("{}", text.trim_end());
+    line(text.trim_end());
     Ok(())
 }
 
-/// A line of text on its own.
+/// A line of text on its own. A reader that has seen enough (`| head`) is no reason to fail.
 pub fn line(text: &str) {
-    println!("{text}");
+    let _gone = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Rows in columns as wide as their widest cell. Columns whose cells are all numbers are set flush right.
@@ -76,6 +77,42 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// The first digits of a digest: enough to name it in a command.
+pub fn digest(whole: &str) -> &str {
+    whole.get(..12).unwrap_or(whole)
+}
+
+/// A moment, from Unix time in milliseconds: `2026-01-31 12:00:05Z`.
+pub fn moment(at_ms: u64) -> String {
+    let (days, seconds) = (at_ms / 86_400_000, at_ms / 1_000 % 86_400);
+    let (year, month, day) = date(days);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+/// Howard Hinnant's `civil_from_days`, for days since 1970: years begin in March, so the leap day is a year's last.
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day_of_year - (153 * from_march + 2) / 5 + 1)
+}
+
+/// A length of time with its two largest units.
+pub fn duration(length_ms: u64) -> String {
+    let seconds = length_ms / 1_000;
+    match seconds {
+        0 => format!("{length_ms} ms"),
+        1..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} m {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +126,14 @@ mod tests {
     #[test]
     fn bytes_are_shown_in_the_unit_that_fits() {
         assert_eq!((bytes(512.0).as_str(), bytes(1536.0).as_str()), ("512 B", "1.5 KiB"));
+    }
+
+    #[test]
+    fn moments_and_lengths_of_time_read_as_people_write_them() {
+        assert_eq!(moment(0), "1970-01-01 00:00:00Z");
+        assert_eq!(moment(1_709_209_815_250), "2024-02-29 12:30:15Z");
+        assert_eq!(moment(1_735_689_599_999), "2024-12-31 23:59:59Z");
+        let lengths = [999, 59_999, 61_000, 3_660_000, 90_000_000].map(duration);
+        assert_eq!(lengths, ["999 ms", "59 s", "1 m 1 s", "1 h 1 m", "1 d 1 h"]);
     }
 }

@@ -32,13 +32,14 @@ fn layout(status: &Value) -> String {
         strategy["generation"],
         text(&strategy["goal"]),
     );
+    let demoted = planning["demoted_because"].as_str();
     lines += &format!(
         "  plans: {} calls, mean {} us, {} failed, {} over budget{}\n",
         planning["calls"],
         number(planning["mean_us"].as_f64().unwrap_or(0.0)),
         planning["failures"],
         planning["overruns"],
-        if planning["is_demoted"] == true { "; demoted to tuning only" } else { "" },
+        demoted.map(|why| format!("\n  tuning only: {why}")).unwrap_or_default(),
     );
     lines += &format!(
         "requests: {} under way (limit {}), {} waiting\n",

@@ -1,6 +1,6 @@
 //! Configuration as the host runs with it: every value checked, every default filled in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use perfhost_strategy::{KnobId, Scope, Settings, Value};
 use perfhost_upstream::{ApiKey, Endpoint, ProviderConfig, ProviderKind};
 
 use super::load::{ConfigError, Sources};
-use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawUpstream};
+use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
+use super::rules;
 use super::sandbox::Sandbox;
 use super::trust::Trust;
 use crate::built_in;
@@ -23,6 +24,8 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:8900";
 pub const DEFAULT_ENGINE_NAME: &str = "local";
 /// The model that `perfhost setup` fetches.
 pub const DEFAULT_MODEL: &str = "gemma-3-270m";
+/// Time between two pushes of metrics when nothing else is said.
+pub const DEFAULT_OTLP_INTERVAL: Duration = Duration::from_secs(15);
 /// Time between two observations when nothing else is said.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,8 @@ pub struct Config {
     pub library_dir: PathBuf,
     /// Strategies; the first that tunes is in service.
     pub plugins: Vec<String>,
+    /// Reload plugins whose files change.
+    pub watch: bool,
     /// Threads that serve requests.
     pub workers: usize,
     /// Look for providers.
@@ -49,8 +54,14 @@ pub struct Config {
     pub engine: EngineChoice,
     /// Parameters by strategy; the empty name holds those of `--param`, for the strategy in service.
     pub parameters: BTreeMap<String, Vec<(String, String)>>,
+    /// Rules are configured, which only the strategy `rules` reads.
+    pub has_rules: bool,
     /// Start values.
     pub settings: Settings,
+    /// Of these, the ones that `--set` gave.
+    pub from_flags: BTreeSet<(KnobId, Scope)>,
+    /// Begin without the tuned settings and the learned state of earlier runs.
+    pub is_fresh: bool,
     /// Narrower bounds; `None` for a knob that strategies may not turn.
     pub limits: BTreeMap<KnobId, Option<Bounds>>,
     /// Time between two observations.
@@ -67,6 +78,19 @@ pub struct Config {
     pub trust: Trust,
     /// What strategies may do and use.
     pub sandbox: Sandbox,
+    /// Where metrics are pushed, if anywhere.
+    pub otlp: Option<OtlpConfig>,
+}
+
+/// Pushing metrics to an OpenTelemetry collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtlpConfig {
+    /// Base URL of its HTTP receiver.
+    pub endpoint: String,
+    /// Time between two pushes.
+    pub interval: Duration,
+    /// Sent with each push.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Whether to run an engine, and which.
@@ -122,10 +146,20 @@ impl Config {
                 (strategy, pairs.into_iter().map(|(name, value)| (name, value.to_string())).collect())
             })
             .collect();
-        for pair in &sources.parameters {
-            let (name, value) = split_pair("--param", pair)?;
-            parameters.entry(String::new()).or_default().push((name, value));
+        let has_rules = !raw.rule.is_empty();
+        if has_rules {
+            let given = parameters.entry(rules::STRATEGY.to_owned()).or_default();
+            if given.iter().any(|(name, _)| name == rules::PARAMETER) {
+                let message =
+                    "rules are there as [[rule]] tables and as the text parameters.rules.rules: keep one of them";
+                return Err(ConfigError::value("rule", message));
+            }
+            given.push((rules::PARAMETER.to_owned(), rules::text(&raw.rule)?));
         }
+        if !sources.parameters.is_empty() {
+            parameters.entry(String::new()).or_default().extend(pairs("--param", &sources.parameters)?);
+        }
+        let (settings, from_flags) = settings(&raw.knobs, &sources.set)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let file = super::load::file(sources);
         Ok(Self {
@@ -136,18 +170,23 @@ impl Config {
             data_dir: folder("data_dir", raw.data_dir, sources, "XDG_DATA_HOME", ".local/share")?,
             library_dir: folder("library_dir", raw.library_dir, sources, "XDG_CACHE_HOME", ".cache")?,
             plugins: raw.plugins.filter(|list| !list.is_empty()).unwrap_or_else(|| vec![built_in::DEFAULT.to_owned()]),
+            watch: raw.watch.unwrap_or(false),
             workers: raw.workers.filter(|workers| *workers > 0).unwrap_or(cores),
             discovery: raw.discovery.unwrap_or(true),
             upstreams: upstreams(raw.upstream, sources)?,
             engine: engine(raw.engine)?,
             parameters,
-            settings: settings(&raw.knobs, &sources.set)?,
+            has_rules,
+            settings,
+            from_flags,
+            is_fresh: raw.tuning.fresh.unwrap_or(false),
             limits: limits(&raw.limits)?,
             interval,
             guard: raw.tuning.guard.unwrap_or_default(),
             admin_token: access.admin_token,
             api_key: access.api_key,
             hosts: access.hosts,
+            otlp: otlp(raw.otlp)?,
         })
     }
 
@@ -159,6 +198,11 @@ impl Config {
         }
         pairs
     }
+}
+
+/// Reads `name=value` pairs, as flags give them; `place` is the flag.
+pub fn pairs(place: &str, given: &[String]) -> Result<Vec<(String, String)>, ConfigError> {
+    given.iter().map(|pair| split_pair(place, pair)).collect()
 }
 
 fn split_pair(place: &str, pair: &str) -> Result<(String, String), ConfigError> {
@@ -249,6 +293,21 @@ fn engine(raw: RawEngine) -> Result<EngineChoice, ConfigError> {
     })
 }
 
+fn otlp(raw: RawOtlp) -> Result<Option<OtlpConfig>, ConfigError> {
+    let interval = raw.interval_ms.map_or(DEFAULT_OTLP_INTERVAL, Duration::from_millis);
+    if !(Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&interval) {
+        let message =
+            format!("{} where a number of milliseconds from 1000 to 3600000 is expected", interval.as_millis());
+        return Err(ConfigError::value("otlp.interval_ms", message));
+    }
+    let Some(endpoint) = raw.endpoint else { return Ok(None) };
+    if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+        let message = format!("{endpoint:?} where the URL of a collector is expected, such as http://localhost:4318");
+        return Err(ConfigError::value("otlp.endpoint", message));
+    }
+    Ok(Some(OtlpConfig { endpoint, interval, headers: raw.headers.into_iter().collect() }))
+}
+
 fn known_knob(place: &str, name: &str) -> Result<KnobId, ConfigError> {
     KnobId::by_name(name).ok_or_else(|| {
         let names = KnobId::ALL.iter().map(|id| id.name()).collect::<Vec<_>>().join(", ");
@@ -256,7 +315,11 @@ fn known_knob(place: &str, name: &str) -> Result<KnobId, ConfigError> {
     })
 }
 
-fn settings(written: &BTreeMap<String, RawKnob>, set: &[String]) -> Result<Settings, ConfigError> {
+/// Start values, and which of them flags gave.
+fn settings(
+    written: &BTreeMap<String, RawKnob>,
+    set: &[String],
+) -> Result<(Settings, BTreeSet<(KnobId, Scope)>), ConfigError> {
     let mut settings = Settings::default();
     let mut turn = |place: String, name: &str, scope: Scope, text: &str| {
         let id = known_knob(&place, name)?;
@@ -265,11 +328,13 @@ fn settings(written: &BTreeMap<String, RawKnob>, set: &[String]) -> Result<Setti
         }
         let value = parse_value(&id.knob().bounds, text).map_err(|message| ConfigError::value(place, message))?;
         settings = settings.with(id, &scope, value);
-        Ok(())
+        Ok((id, scope))
     };
     for (key, knob) in written {
         match knob {
-            RawKnob::Value(value) => turn(format!("knobs.{key}"), key, Scope::global(), &value.to_string())?,
+            RawKnob::Value(value) => {
+                turn(format!("knobs.{key}"), key, Scope::global(), &value.to_string())?;
+            }
             RawKnob::Provider(table) => {
                 for (name, value) in table {
                     turn(format!("knobs.{key}.{name}"), name, Scope::provider(key), &value.to_string())?;
@@ -277,13 +342,14 @@ fn settings(written: &BTreeMap<String, RawKnob>, set: &[String]) -> Result<Setti
             }
         }
     }
+    let mut from_flags = BTreeSet::new();
     for pair in set {
         let (name, value) = split_pair("--set", pair)?;
         let (name, scope) =
             name.split_once('@').map_or((name.as_str(), Scope::global()), |(n, s)| (n, Scope::provider(s)));
-        turn(format!("--set {name}"), name, scope, &value)?;
+        from_flags.insert(turn(format!("--set {name}"), name, scope, &value)?);
     }
-    Ok(settings)
+    Ok((settings, from_flags))
 }
 
 fn limits(written: &BTreeMap<String, RawLimit>) -> Result<BTreeMap<KnobId, Option<Bounds>>, ConfigError> {

@@ -128,6 +128,10 @@ fn overlay_variables(raw: &mut Raw, sources: &Sources) -> Result<(), ConfigError
     if let Some(key) = sources.variable("PERFHOST_API_KEY") {
         raw.access.api_key = Some(key);
     }
+    // The usual variable of OpenTelemetry; the file says more.
+    if raw.otlp.endpoint.is_none() {
+        raw.otlp.endpoint = sources.variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+    }
     if let Some(workers) = sources.variable("PERFHOST_WORKERS") {
         let found = workers.parse().map_err(|_| {
             ConfigError::value(
@@ -151,6 +155,7 @@ fn overlay(raw: &mut Raw, flags: Raw) {
     take(&mut raw.data_dir, flags.data_dir);
     take(&mut raw.library_dir, flags.library_dir);
     take(&mut raw.plugins, flags.plugins);
+    take(&mut raw.watch, flags.watch);
     take(&mut raw.workers, flags.workers);
     take(&mut raw.discovery, flags.discovery);
     take(&mut raw.engine.enabled, flags.engine.enabled);
@@ -158,6 +163,7 @@ fn overlay(raw: &mut Raw, flags: Raw) {
     take(&mut raw.engine.model, flags.engine.model);
     take(&mut raw.engine.program, flags.engine.program);
     take(&mut raw.tuning.interval_ms, flags.tuning.interval_ms);
+    take(&mut raw.tuning.fresh, flags.tuning.fresh);
     if !flags.upstream.is_empty() {
         raw.upstream = flags.upstream;
     }
@@ -204,5 +210,23 @@ mod tests {
     fn a_value_out_of_bounds_names_key_and_bounds() {
         let error = from_file("a.toml", "[knobs]\nretries = 99\n").expect_err("out of bounds").to_string();
         assert!(error.contains("knobs.retries") && error.contains("0 to 10"), "{error}");
+    }
+
+    #[test]
+    fn rules_read_alike_in_three_notations_and_become_a_parameter_of_their_strategy() {
+        let notations = [
+            ("a.toml", "[[rule]]\nwhen = 'cpu_usage > 7.0'\nfor = '5m'\ndo = ['shed_load', 'reduce_slots']\n"),
+            ("a.yaml", "rule:\n  - when: cpu_usage > 7.0\n    for: 5m\n    do: [shed_load, reduce_slots]\n"),
+            ("a.json", r#"{"rule": [{"when": "cpu_usage > 7.0", "for": "5m", "do": ["shed_load", "reduce_slots"]}]}"#),
+        ];
+        for (name, text) in notations {
+            let config = from_file(name, text).expect(name);
+            let given = config.parameters_for("rules", true);
+            let text = "cpu_usage > 7.0 for 5m -> shed_load, reduce_slots".to_owned();
+            assert_eq!((config.has_rules, given), (true, vec![("rules".to_owned(), text)]), "{name}");
+        }
+        let both = "[[rule]]\nwhen = 'cpu_usage > 7.0'\ndo = 'shed_load'\n[parameters.rules]\nrules = 'x'\n";
+        let error = from_file("a.toml", both).expect_err("twice").to_string();
+        assert!(error.starts_with("rule: ") && error.contains("parameters.rules.rules"), "{error}");
     }
 }

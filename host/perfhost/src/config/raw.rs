@@ -22,6 +22,8 @@ pub struct Raw {
     pub library_dir: Option<PathBuf>,
     /// Strategies: paths, addresses or built-in names. The first that tunes is in service.
     pub plugins: Option<Vec<String>>,
+    /// Reload a plugin that came from a file when the file changes.
+    pub watch: Option<bool>,
     /// Threads that serve requests; 0 for one a core.
     pub workers: Option<usize>,
     /// Look for providers on their default ports and by their key variables.
@@ -32,6 +34,8 @@ pub struct Raw {
     pub engine: RawEngine,
     /// Parameters of the strategies, by their names.
     pub parameters: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Rules of the `rules` strategy, in parts.
+    pub rule: Vec<RawRule>,
     /// Start values of knobs: `name = value` for the host, `[knobs.PROVIDER]` tables for a provider.
     pub knobs: BTreeMap<String, RawKnob>,
     /// Bounds within which strategies may turn knobs: `name = [lowest, highest]`, or `name = "fixed"`.
@@ -40,6 +44,8 @@ pub struct Raw {
     pub tuning: RawTuning,
     /// Who may use the host.
     pub access: RawAccess,
+    /// Where metrics are pushed.
+    pub otlp: RawOtlp,
     /// Which plugins are trusted.
     pub trust: RawTrust,
     /// Credentials for registries.
@@ -82,6 +88,56 @@ pub struct RawEngine {
     pub embeddings: Option<bool>,
 }
 
+/// One rule; what each part may say is in [`perfhost_strategy::rule`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRule {
+    /// What people call it.
+    pub name: Option<String>,
+    /// Conditions: `cpu_usage > 7.0`, joined by `and`.
+    pub when: String,
+    /// For how long: `5m`.
+    #[serde(rename = "for")]
+    pub hold: Option<String>,
+    /// What to do: one action or a list of them.
+    #[serde(rename = "do")]
+    pub actions: OneOrMany,
+    /// What ends it: `cpu_usage < 5.0 for 2m`.
+    pub until: Option<String>,
+    /// Act again each time this has passed while it holds.
+    pub every: Option<String>,
+    /// Time after its end before it may fire again.
+    pub cooldown: Option<String>,
+    /// What it changed stays.
+    pub keep: Option<bool>,
+}
+
+/// One text, or a list of them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// A list.
+    Many(Vec<String>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl OneOrMany {
+    /// All of them.
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            OneOrMany::One(one) => std::slice::from_ref(one),
+            OneOrMany::Many(many) => many,
+        }
+    }
+}
+
 /// A knob's value, or a provider's table of them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
@@ -112,6 +168,20 @@ pub struct RawTuning {
     pub interval_ms: Option<u64>,
     /// When changes are applied, measured and taken back.
     pub guard: Option<GuardPolicy>,
+    /// Begin without the tuned settings and the learned state of earlier runs.
+    pub fresh: Option<bool>,
+}
+
+/// Where metrics are pushed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawOtlp {
+    /// Base URL of an OpenTelemetry collector's HTTP receiver, such as `http://localhost:4318`.
+    pub endpoint: Option<String>,
+    /// Time between two pushes, in milliseconds.
+    pub interval_ms: Option<u64>,
+    /// Sent with each push (what authorizes, say).
+    pub headers: BTreeMap<String, String>,
 }
 
 /// Who may use the host.

@@ -111,6 +111,11 @@ impl Trust {
             logins: logins(registries, sources)?,
         })
     }
+
+    /// Whether a key of this name is trusted.
+    pub fn has_key(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.name == name)
+    }
 }
 
 fn logins(registries: Vec<RawRegistry>, sources: &Sources) -> Result<BTreeMap<String, Login>, ConfigError> {

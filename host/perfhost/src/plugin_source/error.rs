@@ -159,6 +159,19 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Whether it is refused for what it is, and not because of what was asked for or how it is reached.
+    pub fn is_about_the_plugin(&self) -> bool {
+        matches!(
+            self,
+            Self::Read { .. }
+                | Self::DigestMismatch { .. }
+                | Self::TooLarge { .. }
+                | Self::NotWasm { .. }
+                | Self::Unsigned { .. }
+                | Self::BadSignature { .. }
+        )
+    }
+
     /// A stable word for each kind of failure, for API answers and tests.
     pub fn code(&self) -> &'static str {
         match self {

@@ -79,8 +79,18 @@ impl Intake {
             Address::Url { url, digest } => self.url(name, url, digest.or(expected)),
             Address::Oci(reference) => self.oci(name, reference),
         }?;
-        check_digest(&plugin, expected)?;
+        plugin.provenance.check(&plugin.source.name, expected)?;
         Ok(plugin)
+    }
+
+    /// Takes what was just read from a file: as [`Intake::read`] of its path does.
+    ///
+    /// # Errors
+    /// [`SourceError`]: it is not what it should be, or not trusted.
+    pub fn accept_file(&self, path: &Path, bytes: Vec<u8>) -> Result<Plugin, SourceError> {
+        let name = path.display().to_string();
+        check_size(&name, &bytes, self.limit())?;
+        self.file(name, path, bytes)
     }
 
     /// Takes a plugin that came with a request.
@@ -93,7 +103,7 @@ impl Intake {
         let signature =
             judge_blob(&self.config.trust, &name, Kind::Upload, &upload.bytes, looked_for, || Ok(upload.signature))?;
         let plugin = plugin(name, upload.bytes, Kind::Upload, None, signature);
-        check_digest(&plugin, upload.digest)?;
+        plugin.provenance.check(&plugin.source.name, upload.digest)?;
         Ok(plugin)
     }
 
@@ -105,6 +115,10 @@ impl Intake {
 
     fn path(&self, name: String, path: &Path) -> Result<Plugin, SourceError> {
         let bytes = read_file(path, self.limit())?;
+        self.file(name, path, bytes)
+    }
+
+    fn file(&self, name: String, path: &Path, bytes: Vec<u8>) -> Result<Plugin, SourceError> {
         let beside = beside(path);
         let looked_for = || format!("a signature is looked for in {}", beside.display());
         let signature =
@@ -113,7 +127,8 @@ impl Intake {
                     .map(|text| Some(String::from_utf8(text).unwrap_or_default())),
                 false => Ok(None),
             })?;
-        Ok(plugin(name, bytes, Kind::Path, None, signature))
+        let path = std::path::absolute(path).ok();
+        Ok(Plugin { path, ..plugin(name, bytes, Kind::Path, None, signature) })
     }
 
     fn url(&self, name: String, url: &str, digest: Option<Digest>) -> Result<Plugin, SourceError> {
@@ -197,32 +212,28 @@ impl Intake {
 
 fn plugin(name: String, bytes: Vec<u8>, kind: Kind, pinned: Option<String>, signature: SignatureState) -> Plugin {
     let digest = Digest::of(&bytes);
-    Plugin { source: PluginSource { name, bytes }, provenance: Provenance { kind, pinned, digest, signature } }
-}
-
-fn check_digest(plugin: &Plugin, expected: Option<Digest>) -> Result<(), SourceError> {
-    let found = plugin.provenance.digest;
-    match expected {
-        Some(expected) if expected != found => {
-            Err(SourceError::DigestMismatch { what: plugin.source.name.clone(), expected, found })
-        }
-        _ => Ok(()),
-    }
+    let provenance = Provenance { kind, pinned, digest, signature };
+    Plugin { source: PluginSource { name, bytes }, path: None, provenance }
 }
 
 fn read_file(path: &Path, limit: Bound) -> Result<Vec<u8>, SourceError> {
     let failed = |error| SourceError::Read { path: path.display().to_string(), error };
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(limit.bytes + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    let size = bytes.len() as u64;
-    if size > limit.bytes {
-        return Err(SourceError::TooLarge { what: path.display().to_string(), size, limit });
-    }
+    check_size(&path.display().to_string(), &bytes, limit)?;
     Ok(bytes)
 }
 
-/// Where `cosign sign-blob` is told to leave a file's signature.
-fn beside(path: &Path) -> PathBuf {
+fn check_size(what: &str, bytes: &[u8], limit: Bound) -> Result<(), SourceError> {
+    let size = bytes.len() as u64;
+    if size > limit.bytes {
+        return Err(SourceError::TooLarge { what: what.to_owned(), size, limit });
+    }
+    Ok(())
+}
+
+/// Where `cosign sign-blob` is told to leave a file's signature: `FILE.sig`.
+pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".sig");
     name.into()

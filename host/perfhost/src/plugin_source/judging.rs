@@ -3,10 +3,31 @@
 use tracing::warn;
 
 use super::error::SourceError;
+use super::intake::Intake;
 use super::kind::Kind;
-use super::provenance::SignatureState;
+use super::provenance::{Provenance, SignatureState};
 use super::signature::{SignatureError, check_blob};
 use crate::config::trust::Trust;
+
+impl Intake {
+    /// Whether a plugin that was let in earlier, and is kept, would be let in today by what vouched for it then: where a
+    /// signature is required, by a key of a name that is still configured.
+    ///
+    /// # Errors
+    /// [`SourceError::Unsigned`].
+    pub fn check_kept(&self, what: &str, kept: &Provenance) -> Result<(), SourceError> {
+        let trust = &self.config.trust;
+        let is_verified = matches!(&kept.signature, SignatureState::Verified { key } if trust.has_key(key));
+        if is_verified || !trust.signed_sources.contains(&kept.kind) {
+            return Ok(());
+        }
+        Err(SourceError::Unsigned {
+            what: what.to_owned(),
+            kind: kept.kind,
+            looked_for: "it was kept since it was let in without one; load it again from where it came from".to_owned(),
+        })
+    }
+}
 
 /// As [`judge`], for a signature of the plugin's own bytes.
 pub(super) fn judge_blob(

@@ -1,5 +1,6 @@
 //! What the API asks of this process: answers about strategies, knobs and the state of the host, as JSON.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,7 +8,8 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use perfhost_cache::Cache;
 use perfhost_gateway::{Admission, Control, ControlError, StrategySource};
-use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Strategy};
+use perfhost_strategy::generation::Arrival;
+use perfhost_strategy::{KnobId, Scope, Settings, Shared, Strategy};
 use perfhost_telemetry::ResourceSnapshot;
 use perfhost_upstream::Fleet;
 use serde_json::{Value, json};
@@ -17,7 +19,6 @@ use super::strategies::{Strategies, SwapError};
 use super::tuner::Tuner;
 use crate::built_in;
 use crate::plugin_source::error::SourceError;
-use crate::plugin_source::kind::Kind;
 
 /// The running host, as the API sees it.
 pub struct HostControl {
@@ -47,13 +48,15 @@ pub struct HostControl {
 
 impl Control for HostControl {
     fn strategies(&self) -> Value {
-        let generation = self.strategies.in_service().load();
         let built_in: Vec<&str> = built_in::BUILT_IN.iter().map(|(name, _)| *name).collect();
         json!({
-            "in_service": self.in_service(&generation),
+            "in_service": self.in_service(),
             "at_hand": self.strategies.at_hand().iter().map(|strategy| self.describe(strategy.as_ref())).collect::<Vec<_>>(),
+            "kept": self.strategies.kept(),
+            "last_refused": self.strategies.last_refused(),
+            "watched": self.watched(),
             "retired": self.strategies.retired().map(|retired| json!({
-                "strategy": self.describe(retired.strategy.as_ref()),
+                "strategy": self.describe(retired.strategy().as_ref()),
                 "cause": retired.cause,
                 "retry_at_ms": retired.retry_at_ms,
             })),
@@ -62,19 +65,25 @@ impl Control for HostControl {
     }
 
     fn load(&self, source: StrategySource) -> Result<Value, ControlError> {
-        let intake = self.strategies.loader().intake();
-        match &source {
-            StrategySource::Named { name, .. } => intake.check_api_name(name),
-            StrategySource::Uploaded { .. } => intake.check_api(Kind::Upload),
-        }
-        .map_err(|error| refusal(error.into()))?;
-        self.strategies.swap(&source).map_err(refusal)?;
-        Ok(json!({ "in_service": self.in_service(&self.strategies.in_service().load()) }))
+        self.strategies.swap(&source, Arrival::Swap).map_err(refusal)?;
+        Ok(self.now_in_service())
     }
 
-    fn rollback(&self) -> Result<Value, ControlError> {
-        self.strategies.rollback().map_err(refusal)?;
-        Ok(json!({ "in_service": self.in_service(&self.strategies.in_service().load()) }))
+    fn keep(&self, source: StrategySource) -> Result<Value, ControlError> {
+        let kept = self.strategies.keep(&source).map_err(refusal)?;
+        Ok(json!({ "at_hand": self.describe(kept.as_ref()) }))
+    }
+
+    fn rollback(&self, to: Option<u64>) -> Result<Value, ControlError> {
+        self.strategies.rollback(to).map_err(refusal)?;
+        Ok(self.now_in_service())
+    }
+
+    fn generations(&self, limit: usize, before: Option<u64>) -> Result<Value, ControlError> {
+        let generations = self.strategies.generations(limit, before).map_err(refusal)?;
+        // Where the next page begins, if there may be one.
+        let next = generations.last().filter(|_| generations.len() == limit).map(|last| last.number);
+        Ok(json!({ "generations": generations, "next_before": next }))
     }
 
     fn knobs(&self) -> Value {
@@ -100,7 +109,6 @@ impl Control for HostControl {
     }
 
     fn status(&self) -> Value {
-        let generation = self.strategies.in_service().load();
         let providers: Vec<Value> = self
             .fleet
             .providers()
@@ -126,7 +134,7 @@ impl Control for HostControl {
             "listen": self.listen.to_string(),
             "uptime_s": self.started.elapsed().as_secs(),
             "status": if is_any_up { "up" } else { "no provider" },
-            "strategy": self.in_service(&generation),
+            "strategy": self.in_service(),
             "admission": {
                 "in_flight": self.admission.in_flight(), "queued": self.admission.queued(),
                 "limit": self.settings.load().value(KnobId::ConcurrencyLimit, &Scope::global()),
@@ -145,23 +153,39 @@ impl Control for HostControl {
 }
 
 impl HostControl {
-    /// The strategy in service with what planning costs.
-    fn in_service(&self, generation: &Generation) -> Value {
+    fn now_in_service(&self) -> Value {
+        json!({ "in_service": self.in_service() })
+    }
+
+    /// The strategy in service with what planning costs, and why it serves.
+    fn in_service(&self) -> Value {
+        let (generation, record) = (self.strategies.in_service().load(), self.strategies.serving());
         let mut value = self.describe(generation.strategy.as_ref());
         let counts = generation.planning.read();
         value["generation"] = json!(generation.number);
+        if record.number == generation.number {
+            value["why"] = json!(record.why);
+            value["since_ms"] = json!(record.from_ms);
+        }
         value["planning"] = json!({
-            "is_demoted": counts.is_demoted, "calls": counts.calls, "failures": counts.failures, "overruns": counts.overruns,
-            "mean_us": if counts.calls == 0 { 0.0 } else { counts.nanoseconds as f64 / counts.calls as f64 / 1_000.0 },
+            "is_demoted": counts.is_demoted, "demotion": counts.demotion,
+            "demoted_because": counts.demotion.map(|why| why.to_string()),
+            "calls": counts.calls, "failures": counts.failures, "overruns": counts.overruns, "mean_us": counts.mean_us(),
         });
         value
+    }
+
+    /// Files whose changes are followed.
+    fn watched(&self) -> Vec<String> {
+        let files = if self.config.lock().watch { self.strategies.files() } else { BTreeSet::new() };
+        files.iter().map(|file| file.display().to_string()).collect()
     }
 
     fn describe(&self, strategy: &dyn Strategy) -> Value {
         let (identity, description, allowance) = (strategy.identity(), strategy.description(), strategy.allowance());
         json!({
             "name": identity.name, "version": identity.version, "digest": identity.digest, "world": identity.world,
-            "source": identity.source, "provenance": self.strategies.loader().provenance(&identity.digest),
+            "source": identity.source, "provenance": self.strategies.provenance(&identity.digest),
             "summary": description.summary, "goal": description.goal, "reads": description.reads,
             "turns": description.turns, "parameters": description.parameters, "grants": allowance.grants,
             "limits": allowance.limits, "warm_instances": strategy.warm_instances(),
@@ -170,22 +194,26 @@ impl HostControl {
 }
 
 fn refusal(error: SwapError) -> ControlError {
-    let message = error.to_string();
+    let (code, message) = (error.code().to_owned(), error.to_string());
     match error {
+        SwapError::Unknown(_) | SwapError::NoSuchGeneration(_) => ControlError::NotFound { message },
+        SwapError::NothingBefore | SwapError::InServiceAlready(_) | SwapError::NotKept { .. } => {
+            ControlError::Conflict { code, message }
+        }
         SwapError::Source(source) => match source {
             SourceError::Unknown { .. } | SourceError::NotFound { .. } => ControlError::NotFound { message },
             SourceError::NotAllowed { .. }
             | SourceError::Unsigned { .. }
             | SourceError::BadSignature { .. }
-            | SourceError::PlainHttp { .. } => ControlError::Refused { code: source.code().to_owned(), message },
+            | SourceError::PlainHttp { .. } => ControlError::Refused { code, message },
             SourceError::Read { .. } => ControlError::Failed { message },
-            source => ControlError::Invalid { code: source.code().to_owned(), message },
+            _ => ControlError::Invalid { code, message },
         },
-        SwapError::Digest(_) => ControlError::Invalid { code: "bad-digest".to_owned(), message },
-        SwapError::Config(_) => ControlError::Failed { message },
-        SwapError::NothingBefore => ControlError::Conflict { code: "nothing_before".to_owned(), message },
-        SwapError::Load(load) => ControlError::Invalid { code: load.failure.code().to_owned(), message },
-        SwapError::Configure { .. } => ControlError::Invalid { code: "refused_configuration".to_owned(), message },
-        SwapError::OnlyAdvises(_) => ControlError::Invalid { code: "only_advises".to_owned(), message },
+        SwapError::Store(_) => ControlError::Failed { message },
+        SwapError::Ambiguous { .. }
+        | SwapError::Digest(_)
+        | SwapError::Load(_)
+        | SwapError::Configure { .. }
+        | SwapError::OnlyAdvises(_) => ControlError::Invalid { code, message },
     }
 }

@@ -60,22 +60,27 @@ pub enum EngineResult {
     },
 }
 
+/// An engine that is to be run.
+pub struct Chosen {
+    config: EngineConfig,
+}
+
 /// One engine, and the settings it was given last.
 pub struct ManagedEngine {
     provider: String,
+    serves: String,
     engine: Engine,
     given: Mutex<EngineSettings>,
     results: Arc<Mutex<Vec<EngineResult>>>,
 }
 
-/// Starts an engine when the configuration asks for one, or when nothing else can be reached and one is set up.
-pub fn start_if_wanted(
+/// Chooses an engine when the configuration asks for one, or when nothing else can be reached and one is set up.
+pub fn choose(
     config: &Config,
     data: &DataDir,
-    settings: &Settings,
-    fleet: &Arc<Fleet>,
+    fleet: &Fleet,
     sources: &Sources,
-) -> Result<Option<ManagedEngine>, EngineChoiceError> {
+) -> Result<Option<Chosen>, EngineChoiceError> {
     let choice = &config.engine;
     let is_asked_for = choice.enabled == Some(true) || choice.model.is_some();
     let is_last_resort = choice.enabled.is_none() && fleet.providers().is_empty();
@@ -106,14 +111,44 @@ pub fn start_if_wanted(
     } else {
         name.to_owned()
     };
-    info!(%program, model = model_name, "starting the engine");
     let mut engine_config = EngineConfig::new(&choice.name, program, &path, &model_name, data.path());
     engine_config.is_embedding = choice.embeddings;
-    Ok(Some(ManagedEngine::start(engine_config, settings.engine(&choice.name), fleet.clone())?))
+    Ok(Some(Chosen { config: engine_config }))
+}
+
+impl Chosen {
+    /// Its provider's name.
+    pub fn provider(&self) -> &str {
+        &self.config.provider
+    }
+
+    /// Program and model, in words.
+    pub fn serves(&self) -> String {
+        let bytes = self.config.model_path.metadata().map_or(0, |metadata| metadata.len());
+        format!("{} with {}, {bytes} bytes", self.config.program, self.config.model_name)
+    }
+
+    /// Starts it with `settings`. Should it not live with them, it goes back to those of `fallback`.
+    pub fn start(
+        mut self,
+        settings: &Settings,
+        fallback: &Settings,
+        fleet: &Arc<Fleet>,
+    ) -> Result<ManagedEngine, EngineChoiceError> {
+        info!(program = %self.config.program, model = self.config.model_name, "starting the engine");
+        self.config.fallback = Some(fallback.engine(self.provider()));
+        let settings = settings.engine(self.provider());
+        ManagedEngine::start(self.serves(), self.config, settings, fleet.clone())
+    }
 }
 
 impl ManagedEngine {
-    fn start(config: EngineConfig, settings: EngineSettings, fleet: Arc<Fleet>) -> Result<Self, EngineChoiceError> {
+    fn start(
+        serves: String,
+        config: EngineConfig,
+        settings: EngineSettings,
+        fleet: Arc<Fleet>,
+    ) -> Result<Self, EngineChoiceError> {
         let provider = config.provider.clone();
         let engine = Engine::start(config, settings.clone(), fleet)?;
         let results: Arc<Mutex<Vec<EngineResult>>> = Arc::default();
@@ -127,7 +162,12 @@ impl ManagedEngine {
             };
             sink.lock().push(result);
         });
-        Ok(Self { provider, engine, given: Mutex::new(settings), results })
+        Ok(Self { provider, serves, engine, given: Mutex::new(settings), results })
+    }
+
+    /// Program and model, in words.
+    pub fn serves(&self) -> &str {
+        &self.serves
     }
 
     /// Its provider's name.

@@ -1,18 +1,27 @@
 //! Answers the `history` import of strategies from the store.
 
+use std::sync::Arc;
+
 use perfhost_strategy::Scope;
-use perfhost_telemetry::{HistoryQuery, Store};
+use perfhost_telemetry::{HistoryPoint as Stored, HistoryQuery, ReadOnlyStore, Store, StoreError};
 use perfhost_wasm::{History, HistoryPoint};
+
+type Ask = dyn Fn(&HistoryQuery) -> Result<Vec<Stored>, StoreError> + Send + Sync;
 
 /// The store, as strategies may ask it.
 pub struct StoredHistory {
-    store: Store,
+    ask: Box<Ask>,
 }
 
 impl StoredHistory {
-    /// Answers from this store.
+    /// Answers from the store of this host.
     pub fn new(store: Store) -> Self {
-        Self { store }
+        Self { ask: Box::new(move |query| store.history(query)) }
+    }
+
+    /// Answers from a store that is only read.
+    pub fn of_log(store: Arc<ReadOnlyStore>) -> Self {
+        Self { ask: Box::new(move |query| store.history(query)) }
     }
 }
 
@@ -26,7 +35,7 @@ impl History for StoredHistory {
             step_ms: u64::from(step_ms),
         };
         // A query that cannot be answered is an empty history: a strategy must work without one.
-        let points = self.store.history(&query).unwrap_or_default();
+        let points = (self.ask)(&query).unwrap_or_default();
         points
             .into_iter()
             .map(|point| HistoryPoint { at_ms: point.at_ms, count: point.count, mean: point.mean, p95: point.p95 })

@@ -1,13 +1,17 @@
-//! What runs beside the request path: strategies in service, the decision loop, sampling, the engine, reloads.
+//! What runs beside the request path: strategies in service and their journal, the decision loop, sampling, the engine,
+//! reloads.
 
 pub mod control;
 pub mod engine;
 pub mod history;
-pub mod loading;
+pub mod journal;
 pub mod observer;
+pub mod offer;
+pub mod otlp;
 pub mod reload;
 pub mod sampler;
 pub mod strategies;
+pub mod tuned;
 pub mod tuner;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use perfhost_gateway::{Shutdown, Stage, StrategySource};
+use perfhost_strategy::generation::Arrival;
 use perfhost_upstream::Fleet;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -13,7 +14,7 @@ use tracing::{error, info, warn};
 use super::strategies::{Strategies, SwapError};
 use super::tuner::Tuner;
 use crate::config::{self, Config, Sources};
-use crate::host::parameters_of;
+use crate::host::{parameters_of, warn_of_idle_rules};
 use crate::plugin_source::Intake;
 use crate::plugin_source::address::Address;
 
@@ -102,7 +103,7 @@ impl Reloader {
             error!(%error, "the new configuration is refused; the one before stays in force");
             return;
         }
-        let intake = self.strategies.loader().intake();
+        let intake = self.strategies.intake();
         let has_other_terms = self.strategies.set_intake(Arc::new(Intake::new(next.clone(), &self.sources)));
         if let Err(error) = self.follow_plugin(&before, &next, has_other_terms) {
             error!(%error, "the new configuration is refused; the one before stays in force");
@@ -126,6 +127,7 @@ impl Reloader {
         }
         self.follow_upstreams(&before, &next);
         self.tuner.configure(next.clone());
+        warn_of_idle_rules(&next, &self.strategies);
         *self.in_force.lock() = next;
         info!("configuration reloaded");
     }
@@ -134,12 +136,12 @@ impl Reloader {
     /// by hand keeps the terms that it was loaded under.
     fn follow_plugin(&self, before: &Config, next: &Config, has_other_terms: bool) -> Result<(), SwapError> {
         let Some(plugin) = next.plugins.first() else { return Ok(()) };
-        let identity = self.strategies.in_service().load().strategy.identity().clone();
-        let is_in_service = Address::parse(plugin).is_ok_and(|address| address.source_name() == identity.source);
+        let is_in_service = Address::parse(plugin).is_ok_and(|address| self.strategies.serves_from(&address));
         if next.plugins.first() != before.plugins.first() || (has_other_terms && is_in_service) {
-            self.strategies.swap(&StrategySource::Named { name: plugin.clone(), digest: None })?;
+            let source = StrategySource::Named { name: plugin.clone(), digest: None };
+            self.strategies.swap(&source, Arrival::Configuration)?;
         } else if has_other_terms {
-            warn!(strategy = identity.name, "its new grants and limits hold when it is loaded again");
+            warn!(strategy = self.strategies.serving().name, "its new grants and limits hold when it is loaded again");
         }
         Ok(())
     }

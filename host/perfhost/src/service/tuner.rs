@@ -8,21 +8,31 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate, writable};
+use perfhost_strategy::generation::DecisionCounts;
 use perfhost_strategy::guard::Guard;
-use perfhost_strategy::knob::{Bounds, OfferedKnob};
-use perfhost_strategy::scope::ScopeKind;
-use perfhost_strategy::strategy::{Identity, StrategyError};
+use perfhost_strategy::journal::GuardCall;
+use perfhost_strategy::knob::OfferedKnob;
+use perfhost_strategy::strategy::StrategyError;
 use perfhost_strategy::supervisor::{Action, Supervisor};
-use perfhost_strategy::{Generation, KnobId, Observation, Outcome, Proposal, Scope, Settings, Shared, Verdict};
+use perfhost_strategy::{
+    Generation, KnobId, Observation, Outcome, Proposal, Scope, Settings, Shared, Strategy, Verdict,
+};
 use perfhost_telemetry::Store;
 use perfhost_upstream::Fleet;
+use perfhost_upstream::engine::EnginePhase;
 use tracing::{debug, info, warn};
 
 use super::engine::{EngineResult, ManagedEngine};
 use super::now_ms;
 use super::observer::Observer;
+use super::offer::{self, Place};
 use super::strategies::Strategies;
+use super::tuned::{Author, Authors, Surroundings, TunedSettings};
 use crate::config::Config;
+
+/// Cycles after which a strategy's instance is made anew, at the next moment when nothing is under way. An hour at the
+/// default interval: memory that a guest loses is given back, and a replay need not go further back than that.
+const CYCLES_BEFORE_RENEWAL: u64 = 720;
 
 /// Plan failures that count as one failure of the strategy.
 const PLAN_FAILURES_THAT_COUNT: u64 = 3;
@@ -36,6 +46,8 @@ pub struct Tuner {
     fleet: Arc<Fleet>,
     store: Store,
     engine: Option<Arc<ManagedEngine>>,
+    tuned: Arc<TunedSettings>,
+    machine: String,
     state: Mutex<State>,
 }
 
@@ -56,6 +68,14 @@ struct State {
     offered: Vec<OfferedKnob>,
     /// Decisions that wait for the engine to take their change.
     awaiting_engine: Vec<u64>,
+    /// Who turned what; bounded by the knobs and their scopes.
+    authors: Authors,
+    /// Reload knobs that an earlier run had tuned and that the engine has not started with yet.
+    unproven: Vec<(KnobId, Scope)>,
+    /// What the guard was told since the last cycle, for the decision log. As many as engine changes and configurations.
+    guard_told: Vec<GuardCall>,
+    /// The cycle that the strategy's instance was made for.
+    renewed_at_cycle: u64,
 }
 
 /// What the tuner works with.
@@ -72,6 +92,12 @@ pub struct Parts {
     pub store: Store,
     /// Takes reload knobs.
     pub engine: Option<Arc<ManagedEngine>>,
+    /// Keeps what was tuned.
+    pub tuned: Arc<TunedSettings>,
+    /// The present settings that an earlier run had tuned.
+    pub found: Authors,
+    /// The machine, in words.
+    pub machine: String,
     /// Intervals, limits, guard policy.
     pub config: Arc<Config>,
 }
@@ -81,6 +107,7 @@ impl Tuner {
     pub fn new(parts: Parts) -> Result<Self, perfhost_telemetry::StoreError> {
         let ids = parts.store.next_ids()?;
         let generation = parts.strategies.in_service();
+        let guard_told = vec![GuardCall::Started(parts.config.guard.clone())];
         let state = State {
             guard: Guard::new(parts.config.guard.clone(), ids.decision),
             supervisor: Supervisor::default(),
@@ -94,6 +121,10 @@ impl Tuner {
             last_observation: None,
             offered: Vec::new(),
             awaiting_engine: Vec::new(),
+            unproven: parts.found.keys().filter(|(id, _)| id.knob().reload).cloned().collect(),
+            authors: parts.found,
+            guard_told,
+            renewed_at_cycle: ids.cycle,
         };
         Ok(Self {
             observer: parts.observer,
@@ -103,6 +134,8 @@ impl Tuner {
             fleet: parts.fleet,
             store: parts.store,
             engine: parts.engine,
+            tuned: parts.tuned,
+            machine: parts.machine,
             state: Mutex::new(state),
         })
     }
@@ -118,6 +151,7 @@ impl Tuner {
         let before = std::mem::replace(&mut state.config, config.clone());
         if before.guard != config.guard {
             state.guard.set_policy(config.guard.clone());
+            state.guard_told.push(GuardCall::Policy(config.guard.clone()));
         }
         let mut settings = (*self.settings.load()).clone();
         let is_new = |id: KnobId, scope: &Scope| before.settings.value(id, scope) != config.settings.value(id, scope);
@@ -149,6 +183,8 @@ impl Tuner {
             state.plan_failures = 0;
             state.planning_before = (0, 0);
             state.guard.forget_pending();
+            state.guard_told.push(GuardCall::Forgot);
+            state.renewed_at_cycle = state.next_cycle;
             // What one strategy did must not be held against the next. A fallback that stands in is not the next.
             let digest = &generation.strategy.identity().digest;
             if self.strategies.retired().is_none() && *digest != state.supervised {
@@ -169,7 +205,11 @@ impl Tuner {
             warn!(%error, "the retired strategy could not be put back in service");
         }
         self.take_engine_results(&mut state);
+        if self.engine.as_ref().is_some_and(|engine| engine.state().phase == EnginePhase::Ready) {
+            state.unproven.clear();
+        }
         generation.strategy.trim();
+        self.strategies.tick();
     }
 
     /// One cycle of the decision loop. Blocks for as long as the strategy's call takes.
@@ -180,8 +220,8 @@ impl Tuner {
         let strategy = generation.strategy.clone();
         let now = Instant::now();
         let interval = state.last_observation.replace(now).map_or(state.config.interval, |last| now - last);
-        let seen =
-            self.observer.observe(now_ms(), interval.as_millis().min(u128::from(u32::MAX)) as u32, fastrand::u64(..));
+        let interval_ms = interval.as_millis().min(u128::from(u32::MAX)) as u32;
+        let seen = self.observer.observe(now_ms(), interval_ms, fastrand::u64(..), generation.planning.read());
 
         let review = state.guard.review(&seen, &self.settings.load());
         if let Some(settings) = review.settings {
@@ -197,10 +237,14 @@ impl Tuner {
             self.store.update_decision(update);
         }
         let mut outcomes = review.outcomes;
+        let is_taken_back = |outcome: &&Outcome| outcome.verdict == Verdict::RolledBack;
+        let rolled_back = outcomes.iter().filter(is_taken_back).count() as u64;
+        self.strategies.count(DecisionCounts { rolled_back, ..DecisionCounts::default() });
 
         let asked = Instant::now();
         let answer = strategy.propose(&seen);
-        let record = self.record(&mut state, strategy.identity(), seen.clone(), &answer, asked.elapsed());
+        let took = asked.elapsed();
+        let record = self.record(&mut state, strategy.as_ref(), seen.clone(), &answer, took);
         match answer {
             Ok(proposals) => {
                 // The fallback's successes say nothing about the strategy that it stands in for.
@@ -212,8 +256,8 @@ impl Tuner {
                     state.supervisor.succeeded();
                 }
                 let cycle = record.id;
+                self.store.record_cycle(record);
                 if !proposals.is_empty() {
-                    self.store.record_cycle(record);
                     // A swap may have put a strategy with other grants in service since the last offer.
                     let granted = strategy.allowance().grants.of_offered(&state.offered);
                     state.guard.offer(granted);
@@ -226,22 +270,27 @@ impl Tuner {
                     self.write_down(&mut state, judgement.decisions);
                 }
                 self.learn(&strategy, &outcomes);
+                self.strategies.keep_state();
+                renew_if_due(&mut state, strategy.as_ref());
             }
             Err(error) => {
                 self.store.record_cycle(record);
                 self.strategy_failed(&mut state, &error.to_string());
             }
         }
+        let settled = state.guard.settled(&self.settings.load());
+        self.tuned.keep(&settled, &state.config, &self.surroundings(), &state.authors);
     }
 
     fn record(
         &self,
         state: &mut State,
-        identity: &Identity,
+        strategy: &dyn Strategy,
         observation: Observation,
         answer: &Result<Vec<Proposal>, StrategyError>,
         took: Duration,
     ) -> CycleRecord {
+        let (identity, told) = (strategy.identity(), strategy.told());
         let id = state.next_cycle;
         state.next_cycle += 1;
         CycleRecord {
@@ -253,19 +302,28 @@ impl Tuner {
             proposals: answer.as_ref().map_or_else(|_| Vec::new(), |asked| asked.iter().map(writable).collect()),
             failure: answer.as_ref().err().map(ToString::to_string),
             duration_us: took.as_micros() as u64,
+            told,
+            guard: std::mem::take(&mut state.guard_told),
         }
     }
 
     fn write_down(&self, state: &mut State, decisions: Vec<Decision>) {
+        let mut decided = DecisionCounts::default();
         for decision in decisions {
-            let is_reload = KnobId::by_name(&decision.proposal.name).is_some_and(|id| id.knob().reload);
+            let id = KnobId::by_name(&decision.proposal.name);
             if let Some(applied) = &decision.applied {
                 info!(decision = decision.id, knob = decision.proposal.name, scope = %decision.proposal.scope,
                     from = %decision.before, to = %applied, reason = decision.proposal.reason, "knob turned");
-                if is_reload {
+                decided.applied += 1;
+                if id.is_some_and(|id| id.knob().reload) {
                     state.awaiting_engine.push(decision.id);
                 }
+                if let Some(id) = id {
+                    let author = Author { strategy: decision.strategy.clone(), decision: decision.id };
+                    state.authors.insert((id, decision.proposal.scope.clone()), author);
+                }
             } else {
+                decided.refused += 1;
                 debug!(
                     decision = decision.id,
                     knob = decision.proposal.name,
@@ -275,6 +333,7 @@ impl Tuner {
             }
             self.store.record_decision(decision);
         }
+        self.strategies.count(decided);
     }
 
     fn log_update(&self, update: &DecisionUpdate) {
@@ -285,14 +344,12 @@ impl Tuner {
         }
     }
 
-    fn learn(&self, strategy: &Arc<dyn perfhost_strategy::Strategy>, outcomes: &[Outcome]) {
+    fn learn(&self, strategy: &Arc<dyn Strategy>, outcomes: &[Outcome]) {
         if outcomes.is_empty() {
             return;
         }
         if let Err(error) = strategy.learn(outcomes) {
             warn!(strategy = strategy.identity().name, %error, "the strategy failed to learn");
-        } else {
-            self.strategies.keep_state();
         }
     }
 
@@ -305,12 +362,15 @@ impl Tuner {
                 EngineResult::Applied { at_ms } => {
                     for decision in waiting {
                         state.guard.took_effect(decision, at_ms);
+                        state.guard_told.push(GuardCall::TookEffect { decision, at_ms });
                     }
                 }
                 EngineResult::Failed { why } => {
                     warn!(why, "the engine could not take the change");
+                    self.give_up_unproven(state);
                     for decision in waiting {
                         state.guard.failed_to_apply(decision, &why);
+                        state.guard_told.push(GuardCall::FailedToApply { decision, why: why.clone() });
                     }
                 }
             }
@@ -345,37 +405,37 @@ impl Tuner {
         self.strategies.offer(state.offered.clone());
     }
 
-    /// The knobs on offer: global ones, those of each provider, and reload knobs where perfhost runs the engine.
-    pub fn offered(&self, config: &Config) -> Vec<OfferedKnob> {
-        let memory = self.observer.hardware.lock().clone();
-        let providers = self.fleet.providers();
-        let mut offered = Vec::new();
-        for id in KnobId::ALL.iter().copied() {
-            let knob = id.knob();
-            let Some(mut bounds_here) = config.limits.get(&id).cloned().unwrap_or_else(|| Some(knob.bounds.clone()))
-            else {
-                continue;
-            };
-            if id == KnobId::EngineThreads
-                && let Bounds::IntegerRange(_, highest) = &mut bounds_here
-                && memory.logical_cores > 0
-            {
-                *highest = (*highest).min(i64::from(memory.logical_cores));
-            }
-            let scopes: Vec<Scope> = match knob.scope {
-                ScopeKind::Global => vec![Scope::global()],
-                _ => providers
-                    .iter()
-                    .filter(|provider| !knob.reload || provider.is_managed())
-                    .map(|provider| Scope::provider(provider.name()))
-                    .collect(),
-            };
-            offered.extend(scopes.into_iter().map(|at| OfferedKnob {
-                knob: knob.clone(),
-                at,
-                bounds_here: bounds_here.clone(),
-            }));
+    /// The engine did not start with what an earlier run had found: it runs with the configuration's values, and so do we.
+    fn give_up_unproven(&self, state: &mut State) {
+        let mut settings = (*self.settings.load()).clone();
+        for (id, scope) in std::mem::take(&mut state.unproven) {
+            let value = state.config.settings.value(id, &scope);
+            warn!(knob = id.name(), %scope, %value, "the engine did not start with what an earlier run had found; set back");
+            settings = settings.with(id, &scope, value);
+            state.authors.remove(&(id, scope));
         }
-        offered
+        self.apply(settings);
+    }
+
+    /// The knobs on offer under a configuration, on this machine and with this fleet.
+    pub fn offered(&self, config: &Config) -> Vec<OfferedKnob> {
+        let logical_cores = self.observer.hardware.lock().logical_cores;
+        offer::offered(config, logical_cores, &Place::of(&self.fleet))
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        Surroundings::of_fleet(&self.machine, &self.fleet, self.engine.as_deref())
+    }
+}
+
+/// Makes the strategy's instance anew when it is old and nothing that it asked for is under way.
+fn renew_if_due(state: &mut State, strategy: &dyn Strategy) {
+    let age = state.next_cycle.saturating_sub(state.renewed_at_cycle);
+    if age < CYCLES_BEFORE_RENEWAL || state.guard.pending().next().is_some() {
+        return;
+    }
+    state.renewed_at_cycle = state.next_cycle;
+    if let Err(error) = strategy.renew() {
+        warn!(strategy = strategy.identity().name, %error, "its instance could not be made anew; it goes on with the old one");
     }
 }

@@ -3,7 +3,7 @@
 
 use super::guard::Guard;
 use super::world::World;
-use crate::export::{Policy, Strategy};
+use crate::export::Instance;
 use crate::knobs::Knobs;
 use crate::types::{Observation, Proposal, Value};
 
@@ -23,9 +23,9 @@ pub struct Turn {
 
 /// A strategy in a world.
 #[derive(Debug)]
-pub struct Run<P> {
+pub struct Run<I> {
     /// The strategy.
-    pub strategy: Strategy<P>,
+    pub strategy: I,
     /// The world.
     pub world: World,
     /// The guard between them.
@@ -34,11 +34,11 @@ pub struct Run<P> {
     pub turns: Vec<Turn>,
 }
 
-impl<P: Policy> Run<P> {
+impl<I: Instance> Run<I> {
     /// A new instance of the strategy with these parameters, in a world with so many clients.
     pub fn new(clients: usize, parameters: &[(&str, &str)]) -> Self {
         let given: Vec<_> = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut strategy = Strategy::new();
+        let mut strategy = I::default();
         strategy.configure(&given, World::knobs()).expect("parameters of the test");
         Self { strategy, world: World::new(clients), guard: Guard::default(), turns: Vec::new() }
     }

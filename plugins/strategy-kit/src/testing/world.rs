@@ -71,6 +71,8 @@ pub struct World {
     pub error_rate: f64,
     /// Cache hit rate that is reported, if any.
     pub cache_hit_rate: Option<f64>,
+    /// Share of all cores in use that is reported, if any.
+    pub cpu_usage: Option<f64>,
     /// The machine.
     pub hardware: Hardware,
     settings: Vec<Setting>,
@@ -94,6 +96,7 @@ impl World {
             is_streaming: true,
             error_rate: 0.0,
             cache_hit_rate: None,
+            cpu_usage: None,
             hardware: Hardware {
                 physical_cores: 2,
                 logical_cores: 2,
@@ -298,6 +301,7 @@ impl World {
             add("rejected_rate", all.iter().map(|finished| f64::from(u8::from(finished.is_refused))).collect());
             add("error_rate", served().map(|_| self.error_rate).collect());
             add("cache_hit_rate", served().filter_map(|_| self.cache_hit_rate).collect());
+            add("cpu_usage", seconds().filter_map(|_| self.cpu_usage).collect());
         } else {
             add("engine_requests_deferred", seconds().map(|second| second.deferred).collect());
         }

@@ -24,30 +24,10 @@ pub struct Answer {
     pub output_tokens: u32,
     /// The provider gave the counts: they are no estimates.
     pub has_usage: bool,
-    /// The protocol's own end was seen, and no error: `[DONE]` of a stream, the closing bracket of a body. Whether a body
-    /// is cut short is also for HTTP's framing to say.
-    pub is_complete: bool,
     /// The answer is, or has within it, an error.
     pub is_error: bool,
-    /// Why the (last) choice ended.
-    pub finish: Option<FinishReason>,
     /// What llama.cpp measured.
     pub timings: Option<EngineTimings>,
-}
-
-/// Why generation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FinishReason {
-    /// The model was done.
-    Stop,
-    /// The limit on tokens was reached.
-    Length,
-    /// The model calls a tool.
-    ToolCalls,
-    /// A filter cut in.
-    ContentFilter,
-    /// Anything else.
-    Other,
 }
 
 /// Scans one answer.
@@ -92,33 +72,28 @@ impl AnswerScanner {
 
     /// What was seen so far. Asked after the last byte, it is the whole answer.
     pub fn finish(&self) -> Answer {
-        let (usage, timings, events) = match &self.form {
-            Scanner::Body(scanner) => (scanner.usage(), scanner.timings(), 0),
-            Scanner::Stream(scanner) => (scanner.usage, scanner.timings, scanner.token_events),
+        let (usage, timings, events, is_error) = match &self.form {
+            Scanner::Body(scanner) => (scanner.usage(), scanner.timings(), 0, scanner.is_error()),
+            Scanner::Stream(scanner) => (scanner.usage, scanner.timings, scanner.token_events, scanner.is_error),
         };
         let usage = usage.or(timings.map(Usage::from));
-        let mut answer = match &self.form {
-            Scanner::Body(scanner) => Answer {
-                is_complete: scanner.is_closed() && !scanner.is_error(),
-                is_error: scanner.is_error(),
-                finish: scanner.finish_reason(),
-                ..Answer::default()
-            },
-            Scanner::Stream(scanner) => Answer {
-                is_complete: scanner.is_done && !scanner.is_error,
-                is_error: scanner.is_error,
-                finish: scanner.finish,
-                ..Answer::default()
-            },
-        };
-        answer.timings = timings;
-        answer.has_usage = usage.is_some();
-        answer.prompt_tokens = usage.map_or(0, |usage| usage.prompt_tokens);
-        answer.output_tokens = usage.map_or(events, |usage| usage.completion_tokens);
-        if self.operation == Operation::Embedding {
-            answer.output_tokens = 0;
+        let output_tokens = usage.map_or(events, |usage| usage.completion_tokens);
+        Answer {
+            prompt_tokens: usage.map_or(0, |usage| usage.prompt_tokens),
+            output_tokens: if self.operation == Operation::Embedding { 0 } else { output_tokens },
+            has_usage: usage.is_some(),
+            is_error,
+            timings,
         }
-        answer
+    }
+
+    /// The protocol's own end was seen, and no error: `[DONE]` of a stream, the closing bracket of a body. Whether a body
+    /// is cut short is also for HTTP's framing to say. Reads all of a body that is held whole.
+    pub fn is_complete(&self) -> bool {
+        match &self.form {
+            Scanner::Body(scanner) => scanner.is_closed() && !scanner.is_error(),
+            Scanner::Stream(scanner) => scanner.is_done && !scanner.is_error,
+        }
     }
 }
 

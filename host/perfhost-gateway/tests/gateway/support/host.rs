@@ -40,6 +40,8 @@ pub(crate) struct Builder {
 #[derive(Default)]
 pub(crate) struct Recorded {
     pub(crate) loads: Mutex<Vec<StrategySource>>,
+    pub(crate) kept: Mutex<Vec<StrategySource>>,
+    pub(crate) rollbacks: Mutex<Vec<Option<u64>>>,
 }
 
 impl Host {
@@ -68,6 +70,12 @@ impl Host {
 
     pub(crate) fn queued(&self) -> usize {
         self.services.admission.queued()
+    }
+
+    /// Turns a knob while the gateway runs.
+    pub(crate) fn turn(&self, id: KnobId, value: i64) {
+        let settings = self.services.settings.load().with(id, &Scope::global(), Value::Integer(value));
+        self.services.settings.store(Arc::new(settings));
     }
 
     pub(crate) fn drain(&self) {
@@ -181,7 +189,17 @@ impl Control for Recorded {
         Ok(json!({ "loaded": true }))
     }
 
-    fn rollback(&self) -> Result<serde_json::Value, ControlError> {
+    fn keep(&self, source: StrategySource) -> Result<serde_json::Value, ControlError> {
+        self.kept.lock().unwrap().push(source);
+        Ok(json!({ "at_hand": true }))
+    }
+
+    fn generations(&self, limit: usize, before: Option<u64>) -> Result<serde_json::Value, ControlError> {
+        Ok(json!({ "generations": [], "limit": limit, "before": before }))
+    }
+
+    fn rollback(&self, to: Option<u64>) -> Result<serde_json::Value, ControlError> {
+        self.rollbacks.lock().unwrap().push(to);
         let message = "there is no strategy before this one".to_owned();
         Err(ControlError::Conflict { code: "nothing-before".to_owned(), message })
     }

@@ -14,20 +14,20 @@ use crate::plugin_source::digest::Digest;
 /// The header that carries an uploaded plugin's signature.
 const SIGNATURE: &str = "x-perfhost-signature";
 
-/// Asks the host to put `plugin` in service. A file is named to a host on this machine, with its digest, and sent to any
-/// other; `is_upload` sends it in any case.
-pub(super) fn send(plugin: &str, is_upload: bool, flags: &ClientFlags) -> Result<Value> {
+/// Asks the host to load `plugin`, and with `serves` to put it in service. A file is named to a host on this machine, with
+/// its digest, and sent to any other; `is_upload` sends it in any case.
+pub(super) fn send(plugin: &str, is_upload: bool, serves: bool, flags: &ClientFlags) -> Result<Value> {
     let client = Client::new(flags);
     let path = Path::new(plugin);
     if !path.is_file() {
-        return by_name(&client, &json!({ "name": plugin }));
+        return by_name(&client, serves, &json!({ "name": plugin }));
     }
     let bytes = std::fs::read(path).with_context(|| format!("reading {plugin}"))?;
     let digest = Digest::of(&bytes);
     let is_this_machine = Endpoint::parse(&flags.host).is_ok_and(|endpoint| endpoint.is_loopback());
     if is_this_machine && !is_upload {
         let whole = path.canonicalize().with_context(|| format!("finding {plugin}"))?;
-        return by_name(&client, &json!({ "name": whole, "digest": digest.to_string() }))
+        return by_name(&client, serves, &json!({ "name": whole, "digest": digest.to_string() }))
             .context("the host was asked to read the file; where it cannot see it, send it with --upload");
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -35,9 +35,10 @@ pub(super) fn send(plugin: &str, is_upload: bool, flags: &ClientFlags) -> Result
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
     let signature = std::fs::read_to_string(format!("{plugin}.sig")).ok().map(|text| text.trim().to_owned());
     let headers: Vec<(&str, &str)> = signature.iter().map(|text| (SIGNATURE, text.as_str())).collect();
-    client.post_with(&format!("/api/strategies?name={name}&digest={digest}"), "application/wasm", &headers, &bytes)
+    let path = format!("/api/strategies?name={name}&digest={digest}&in_service={serves}");
+    client.post_with(&path, "application/wasm", &headers, &bytes)
 }
 
-fn by_name(client: &Client, body: &Value) -> Result<Value> {
-    client.post("/api/strategies", "application/json", body.to_string().as_bytes())
+fn by_name(client: &Client, serves: bool, body: &Value) -> Result<Value> {
+    client.post(&format!("/api/strategies?in_service={serves}"), "application/json", body.to_string().as_bytes())
 }

@@ -3,8 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::de::IgnoredAny;
 
-use super::FinishReason;
-use super::figures::{EngineTimings, Usage, last_finish_reason, last_object};
+use super::figures::{EngineTimings, Name, TIMINGS, USAGE, Usage, last_object};
 use crate::protocol::openai::events::is_error;
 
 /// Bytes kept of the beginning, for servers that put `usage` before a long list of embeddings.
@@ -54,18 +53,14 @@ impl BodyScanner {
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
-        self.object("\"usage\"")
+        self.object(&USAGE)
     }
 
     pub(super) fn timings(&self) -> Option<EngineTimings> {
-        self.object("\"timings\"")
+        self.object(&TIMINGS)
     }
 
-    pub(super) fn finish_reason(&self) -> Option<FinishReason> {
-        last_finish_reason(&self.tail).or_else(|| last_finish_reason(&self.head))
-    }
-
-    fn object<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+    fn object<T: DeserializeOwned>(&self, name: &'static Name) -> Option<T> {
         last_object(name, &self.tail).or_else(|| last_object(name, &self.head))
     }
 }

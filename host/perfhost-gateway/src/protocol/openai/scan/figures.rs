@@ -1,10 +1,11 @@
 //! The small objects that are parsed out of an answer, and how they are found.
 
-use memchr::memmem;
+use std::sync::OnceLock;
+
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::FinishReason;
 use crate::protocol::openai::events::value_start;
 
 /// llama.cpp's own measurements of one answer.
@@ -45,52 +46,53 @@ impl From<EngineTimings> for Usage {
     }
 }
 
-/// The last object of that name in a piece of JSON text that reads as a `T`. `name` with its quotes.
-pub(super) fn last_object<T: DeserializeOwned>(name: &str, text: &[u8]) -> Option<T> {
-    memmem::rfind_iter(text, name).find_map(|at| {
-        let value = value_start(&text[at + name.len()..]).filter(|value| value.starts_with(b"{"))?;
-        T::deserialize(&mut serde_json::Deserializer::from_slice(value)).ok()
-    })
+/// A field's name with its quotes, ready to be searched for: making the searcher costs more than most searches.
+pub(super) struct Name {
+    quoted: &'static str,
+    searcher: OnceLock<Finder<'static>>,
 }
 
-/// The last `finish_reason` that is no null.
-pub(super) fn last_finish_reason(text: &[u8]) -> Option<FinishReason> {
-    const NAME: &str = "\"finish_reason\"";
-    memmem::rfind_iter(text, NAME).find_map(|at| {
-        let value = value_start(&text[at + NAME.len()..])?.strip_prefix(b"\"")?;
-        Some(match &value[..memchr::memchr(b'"', value)?] {
-            b"stop" => FinishReason::Stop,
-            b"length" => FinishReason::Length,
-            b"tool_calls" | b"function_call" => FinishReason::ToolCalls,
-            b"content_filter" => FinishReason::ContentFilter,
-            _ => FinishReason::Other,
-        })
-    })
+impl Name {
+    const fn new(quoted: &'static str) -> Self {
+        Self { quoted, searcher: OnceLock::new() }
+    }
+
+    /// What follows the colon after each place where the name stands.
+    fn values<'text>(&'static self, text: &'text [u8]) -> impl Iterator<Item = &'text [u8]> {
+        let searcher = self.searcher.get_or_init(|| Finder::new(self.quoted));
+        searcher.find_iter(text).filter_map(|at| value_start(&text[at + self.quoted.len()..]))
+    }
+}
+
+pub(super) static USAGE: Name = Name::new("\"usage\"");
+pub(super) static TIMINGS: Name = Name::new("\"timings\"");
+
+/// The last object of that name in a piece of JSON text that reads as a `T`.
+pub(super) fn last_object<T: DeserializeOwned>(name: &'static Name, text: &[u8]) -> Option<T> {
+    let objects = name.values(text).filter(|value| value.starts_with(b"{"));
+    objects.filter_map(|value| T::deserialize(&mut serde_json::Deserializer::from_slice(value)).ok()).last()
 }
 
 /// Names in a stream's event under which tokens come.
-const TOKEN_NAMES: [&str; 8] = [
-    "\"content\"",
-    "\"text\"",
-    "\"reasoning_content\"",
-    "\"reasoning\"",
-    "\"tool_calls\"",
-    "\"function_call\"",
-    "\"refusal\"",
-    "\"data\"",
+static TOKENS: [Name; 8] = [
+    Name::new("\"content\""),
+    Name::new("\"text\""),
+    Name::new("\"reasoning_content\""),
+    Name::new("\"reasoning\""),
+    Name::new("\"tool_calls\""),
+    Name::new("\"function_call\""),
+    Name::new("\"refusal\""),
+    Name::new("\"data\""),
 ];
 
 /// The event brings tokens: text that is not empty, or a call.
 pub(super) fn brings_tokens(event: &[u8]) -> bool {
-    TOKEN_NAMES.iter().any(|name| {
-        memmem::find_iter(event, name).any(|at| {
-            let Some(value) = value_start(&event[at + name.len()..]) else { return false };
-            match value {
-                [b'"', next, ..] => *next != b'"',
-                // `"logprobs":{"content":[...]}` is a list too, but comes with text of its own.
-                [b'[' | b'{', rest @ ..] => !matches!(rest.trim_ascii_start().first(), None | Some(b']' | b'}')),
-                _ => false,
-            }
+    TOKENS.iter().any(|name| {
+        name.values(event).any(|value| match value {
+            [b'"', next, ..] => *next != b'"',
+            // `"logprobs":{"content":[...]}` is a list too, but comes with text of its own.
+            [b'[' | b'{', rest @ ..] => !matches!(rest.trim_ascii_start().first(), None | Some(b']' | b'}')),
+            _ => false,
         })
     })
 }

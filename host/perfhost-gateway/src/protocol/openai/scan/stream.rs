@@ -2,8 +2,7 @@
 
 use memchr::memchr;
 
-use super::FinishReason;
-use super::figures::{EngineTimings, Usage, brings_tokens, last_finish_reason, last_object};
+use super::figures::{EngineTimings, TIMINGS, USAGE, Usage, brings_tokens, last_object};
 use crate::protocol::openai::events::{DONE, is_error, payload};
 
 /// Bytes kept of a line that chunks cut; a longer line is judged by its beginning.
@@ -17,7 +16,6 @@ pub(super) struct StreamScanner {
     pub(super) token_events: u32,
     pub(super) usage: Option<Usage>,
     pub(super) timings: Option<EngineTimings>,
-    pub(super) finish: Option<FinishReason>,
     pub(super) is_done: bool,
     pub(super) is_error: bool,
 }
@@ -57,15 +55,12 @@ impl StreamScanner {
         }
         let is_token = brings_tokens(event);
         self.token_events += u32::from(is_token);
-        if let Some(usage) = last_object("\"usage\"", event) {
+        if let Some(usage) = last_object(&USAGE, event) {
             self.usage = Some(usage);
-        }
-        if let Some(finish) = last_finish_reason(event) {
-            self.finish = Some(finish);
         }
         if !is_token {
             // With `timings_per_token` every event has them; the last has no token.
-            self.timings = last_object("\"timings\"", event).or(self.timings);
+            self.timings = last_object(&TIMINGS, event).or(self.timings);
             self.is_error |= is_error(event);
         }
     }

@@ -1,0 +1,170 @@
+//! State: what `save` gives, `restore` takes on a fresh instance, and the instance goes on as the first would. State that
+//! is not its own is refused in words.
+
+use std::sync::Arc;
+
+use super::cases::{Case, ordinary};
+use super::finding::Severity::{Error, Note, Warning};
+use super::trial::Trial;
+use super::tuning::is_same_answer;
+use crate::{Outcome, Proposal, Strategy, StrategyError, Verdict};
+
+/// Observations before each round trip.
+const BETWEEN_TRIPS: u64 = 20;
+
+/// Round trips.
+const TRIPS: u64 = 4;
+
+/// Observations after each, in which the answers must be the same.
+const AFTER: u64 = 3;
+
+pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
+    let mut newest = Vec::new();
+    let first = ordinary(&mut trial.numbers, 0);
+    let strategy = trial.told(&first)?;
+    for trip in 0..TRIPS {
+        if trial.is_given_up() {
+            return Ok(());
+        }
+        for at in 0..BETWEEN_TRIPS {
+            live(trial, strategy.as_ref(), trip * BETWEEN_TRIPS + at);
+        }
+        let case = ordinary(&mut trial.numbers, (trip + 1) * BETWEEN_TRIPS);
+        if !trial.tell(strategy.as_ref(), &case) {
+            return Ok(());
+        }
+        let saved = strategy.save();
+        let Some(state) = trial.passed(saved, "round trip") else { return Ok(()) };
+        round_trip(trial, &strategy, &case, &state)?;
+        newest = state;
+    }
+    foreign(trial, &first, &newest)
+}
+
+/// One moment in service: everything asked for is applied.
+fn live<E>(trial: &mut Trial<'_, E>, strategy: &dyn Strategy, at: u64) {
+    let case = ordinary(&mut trial.numbers, at);
+    if !trial.tell(strategy, &case) {
+        return;
+    }
+    let Ok(proposals) = trial.propose(strategy, &case) else { return };
+    let applied = |proposal: Proposal| Outcome {
+        name: proposal.name,
+        scope: proposal.scope,
+        proposed: proposal.value,
+        verdict: Verdict::Applied,
+        detail: String::new(),
+        measured: None,
+    };
+    let outcomes: Vec<Outcome> = proposals.into_iter().map(applied).collect();
+    let learned = strategy.learn(&outcomes);
+    trial.passed(learned, "round trip");
+}
+
+/// Two fresh instances get the state: they must agree with each other, and save the same state again.
+fn round_trip<E>(trial: &mut Trial<'_, E>, live: &Arc<dyn Strategy>, case: &Case, state: &[u8]) -> Result<(), E> {
+    let place = "save and restore".to_owned();
+    let (one, other) = (trial.told(case)?, trial.told(case)?);
+    for fresh in [&one, &other] {
+        match fresh.restore(state) {
+            Err(StrategyError::Fault { message, .. }) => {
+                let says = format!("it refuses the state that it has just saved: {message}");
+                let fix = "let `restore` take what `save` of the same version gives";
+                trial.findings.add(Error, "own-state-refused", "restore", (place, says, fix));
+                return Ok(());
+            }
+            restored => {
+                if trial.passed(restored, &place).is_none() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    let again = one.save();
+    if let Some(again) = trial.passed(again, &place)
+        && again != state
+    {
+        let says = format!("{} bytes of state, restored and saved again, are {} other bytes", state.len(), again.len());
+        let fix = "let `restore` take over all that `save` wrote, and write it in one order";
+        trial.findings.add(Warning, "state-changed", "save", (place.clone(), says, fix));
+    }
+    let mut numbers = trial.numbers.clone();
+    for at in 0..AFTER {
+        let case = if at == 0 { case.clone() } else { ordinary(&mut numbers, at) };
+        let instances = [&one, &other, live];
+        if !instances.iter().all(|instance| trial.tell(instance.as_ref(), &case)) {
+            return Ok(());
+        }
+        let [first, second, went_on] = instances.map(|instance| trial.propose(instance.as_ref(), &case));
+        if !is_same_answer(&first, &second) {
+            let says = "two fresh instances with the same state answer differently";
+            let fix = "let all that matters for an answer come from the state and the observation";
+            trial.findings.add(Error, "not-deterministic", "restore", (place, says, fix));
+            return Ok(());
+        }
+        if !is_same_answer(&first, &went_on) {
+            let (severity, says) = if state.is_empty() {
+                (Warning, "it remembers what matters for its answers, and saves nothing")
+            } else {
+                (Note, "it remembers more than it saves: a fresh instance with its state answers otherwise")
+            };
+            let fix = "save what should survive: instances are made anew at swaps, restarts and any other time";
+            trial.findings.add(severity, "unsaved-memory", "save", (place, says, fix));
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// State that is damaged, cut short, or somebody else's.
+fn foreign<E>(trial: &mut Trial<'_, E>, case: &Case, own: &[u8]) -> Result<(), E> {
+    let mut flipped = own.to_vec();
+    if !own.is_empty() {
+        let at = trial.numbers.up_to(own.len() as u64 - 1) as usize;
+        flipped[at] ^= 0xff;
+    }
+    let numbers = &mut trial.numbers;
+    let others: Vec<(&str, Vec<u8>, bool)> = vec![
+        ("one byte", vec![0], true),
+        ("64 random bytes", numbers.bytes(64), true),
+        ("64 KiB of random bytes", numbers.bytes(64 << 10), true),
+        ("text of another strategy", b"{\"version\": 7, \"weights\": [1, 2, 3]}".to_vec(), true),
+        ("64 KiB of zeros", vec![0; 64 << 10], true),
+        // Whether damage can be noticed depends on the form of the state; it must not end in a trap either way.
+        ("its own state, cut in half", own[..own.len() / 2].to_vec(), false),
+        ("its own state with one byte flipped", flipped, false),
+        ("its own state twice", [own, own].concat(), false),
+    ];
+    for (what, state, is_foreign) in others {
+        let strategy = trial.told(case)?;
+        let place = format!("restore of {what}");
+        match strategy.restore(&state) {
+            Err(StrategyError::Fault { .. }) => {
+                trial.figures.calls += 1;
+                let untouched = trial.told(case)?;
+                let answer = trial.propose(strategy.as_ref(), case);
+                let expected = trial.propose(untouched.as_ref(), case);
+                if !is_same_answer(&answer, &expected) {
+                    let says = "after state that it refused it answers otherwise than a fresh instance";
+                    let fix = "read the whole state before any of it is taken over";
+                    trial.findings.add(Warning, "half-restored", "restore", (place, says, fix));
+                }
+            }
+            Err(error) => {
+                let says = format!("it fails where it should refuse: {error}");
+                let fix =
+                    "check the state's form and length as it is read, and answer `unsupported` for what is not its own";
+                trial.findings.add(Error, "restore-fails", error.code(), (place, says, fix));
+            }
+            // One that keeps no state has nothing to tell its own from others' by.
+            Ok(()) if is_foreign && !own.is_empty() => {
+                let says = "it takes state that it never saved";
+                let fix =
+                    "begin the state with a mark and a version, and answer `unsupported` where they are not there";
+                trial.findings.add(Warning, "foreign-state-taken", "restore", (place, says, fix));
+            }
+            Ok(()) => trial.figures.calls += 1,
+        }
+    }
+    Ok(())
+}

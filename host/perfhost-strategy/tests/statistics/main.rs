@@ -1,0 +1,8 @@
+//! The experiment's statistics: against published implementations, by property, and by simulation.
+
+#![allow(clippy::expect_used, reason = "a test that cannot set up must fail")]
+
+mod coverage;
+mod properties;
+mod random;
+mod vectors;
