@@ -148,6 +148,16 @@ pub enum SourceError {
         /// Why.
         why: SignatureError,
     },
+    /// It was let in earlier, by less than is asked for today.
+    #[error(
+        "{what} is kept from when it was let in without a signature by a key that is named today, and trust.require_signature asks for one of plugins from {kind}: load it again from where it came from"
+    )]
+    NotTrustedNow {
+        /// The plugin.
+        what: String,
+        /// Where it came from.
+        kind: Kind,
+    },
     /// The API may not load from there.
     #[error("the API may not load strategies from {kind}: {setting}")]
     NotAllowed {
@@ -169,6 +179,7 @@ impl SourceError {
                 | Self::NotWasm { .. }
                 | Self::Unsigned { .. }
                 | Self::BadSignature { .. }
+                | Self::NotTrustedNow { .. }
         )
     }
 
@@ -190,6 +201,7 @@ impl SourceError {
             Self::NotWasm { .. } => "not-wasm-artifact",
             Self::Unsigned { .. } => "unsigned",
             Self::BadSignature { .. } => "bad-signature",
+            Self::NotTrustedNow { .. } => "not-trusted-now",
             Self::NotAllowed { .. } => "not-allowed",
         }
     }

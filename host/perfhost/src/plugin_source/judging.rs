@@ -14,18 +14,14 @@ impl Intake {
     /// signature is required, by a key of a name that is still configured.
     ///
     /// # Errors
-    /// [`SourceError::Unsigned`].
+    /// [`SourceError::NotTrustedNow`].
     pub fn check_kept(&self, what: &str, kept: &Provenance) -> Result<(), SourceError> {
         let trust = &self.config.trust;
         let is_verified = matches!(&kept.signature, SignatureState::Verified { key } if trust.has_key(key));
         if is_verified || !trust.signed_sources.contains(&kept.kind) {
             return Ok(());
         }
-        Err(SourceError::Unsigned {
-            what: what.to_owned(),
-            kind: kept.kind,
-            looked_for: "it was kept since it was let in without one; load it again from where it came from".to_owned(),
-        })
+        Err(SourceError::NotTrustedNow { what: what.to_owned(), kind: kept.kind })
     }
 }
 

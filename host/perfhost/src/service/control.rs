@@ -205,6 +205,7 @@ fn refusal(error: SwapError) -> ControlError {
             SourceError::NotAllowed { .. }
             | SourceError::Unsigned { .. }
             | SourceError::BadSignature { .. }
+            | SourceError::NotTrustedNow { .. }
             | SourceError::PlainHttp { .. } => ControlError::Refused { code, message },
             SourceError::Read { .. } => ControlError::Failed { message },
             _ => ControlError::Invalid { code, message },

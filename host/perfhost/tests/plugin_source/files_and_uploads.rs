@@ -50,6 +50,45 @@ fn a_files_signature_is_the_file_beside_it() {
 }
 
 #[test]
+fn what_a_watch_has_read_is_let_in_as_the_file_itself_would_be() {
+    let signer = Signer::new();
+    let setup = Setup::new(&format!("{REQUIRED}[sandbox.limits]\nmax_file_bytes = 4096\n"));
+    setup.file("cosign.pub", signer.public_pem());
+    let file = setup.path("mine.wasm");
+    let accept = |bytes: &[u8]| setup.intake().accept_file(&file, bytes.to_vec());
+    assert_eq!(accept(PLUGIN).unwrap_err().code(), "unsigned");
+    setup.file("mine.wasm.sig", signer.sign(PLUGIN));
+    let plugin = accept(PLUGIN).unwrap();
+    assert_eq!((plugin.path.as_deref(), plugin.source.name), (Some(&*file), file.display().to_string()));
+    assert_eq!(accept(b"another").unwrap_err().code(), "bad-signature");
+    assert_eq!(accept(&[0; 4_097]).unwrap_err().code(), "too-large");
+}
+
+#[test]
+fn what_is_kept_stays_trusted_while_what_vouched_for_it_is() {
+    let signer = Signer::new();
+    let setup = Setup::new(REQUIRED);
+    setup.file("cosign.pub", signer.public_pem());
+    let signed = setup.file("signed.wasm", PLUGIN);
+    setup.file("signed.wasm.sig", signer.sign(PLUGIN));
+    let signed = setup.read(&signed).unwrap().provenance;
+    let built_in = setup.read("balanced").unwrap().provenance;
+    let setup = setup.configured("[trust]\npublic_keys = ['cosign.pub']\n");
+    let unsigned = setup.file("unsigned.wasm", b"another");
+    let unsigned = setup.read(&unsigned).unwrap().provenance;
+
+    let code = |setup: &Setup, kept| setup.intake().check_kept("it", kept).err().map(|error| error.code());
+    assert_eq!(code(&setup, &unsigned), None, "none is required");
+    let setup = setup.configured("[trust]\npublic_keys = ['cosign.pub']\nrequire_signature = ['oci']\n");
+    assert_eq!(code(&setup, &unsigned), None, "none is required of files");
+    let setup = setup.configured(REQUIRED);
+    assert_eq!([&signed, &built_in, &unsigned].map(|kept| code(&setup, kept)), [None, None, Some("not-trusted-now")]);
+    setup.file("other.pub", Signer::new().public_pem());
+    let setup = setup.configured(&REQUIRED.replace("cosign", "other"));
+    assert_eq!(code(&setup, &signed), Some("not-trusted-now"), "its key is not trusted any more");
+}
+
+#[test]
 fn the_binarys_own_strategies_need_no_signature() {
     let setup = Setup::new(REQUIRED);
     setup.file("cosign.pub", Signer::new().public_pem());
