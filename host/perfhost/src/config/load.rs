@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::checked::Config;
 use super::raw::Raw;
+use super::rules;
 
 /// Where configuration comes from, beside the file.
 #[derive(Debug, Clone, Default)]
@@ -72,13 +73,13 @@ impl Sources {
 /// Reads and checks everything. Called at start and at every reload; reads the file anew each time.
 pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     let file = sources.file.clone().or_else(|| sources.variable("PERFHOST_CONFIG").map(PathBuf::from));
-    let mut raw = match &file {
-        Some(path) => parse(path)?,
-        None => match default_file(sources).filter(|path| path.is_file()) {
-            Some(path) => parse(&path)?,
-            None => Raw::default(),
-        },
-    };
+    let raw_file = file.or_else(|| default_file(sources).filter(|path| path.is_file()));
+    let mut raw = raw_file.as_deref().map(parse).transpose()?.unwrap_or_default();
+    // Rules come from the file alone, so their mistakes can name it.
+    rules::text(&raw.rule).map_err(|error| match &raw_file {
+        Some(path) => ConfigError::Parse { path: path.clone(), message: error.to_string() },
+        None => error,
+    })?;
     overlay_variables(&mut raw, sources)?;
     overlay(&mut raw, sources.flags.clone());
     Config::check(raw, sources)
