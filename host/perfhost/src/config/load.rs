@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::checked::Config;
 use super::raw::Raw;
+use super::rules;
 
 /// Where configuration comes from, beside the file.
 #[derive(Debug, Clone, Default)]
@@ -71,10 +72,13 @@ impl Sources {
 
 /// Reads and checks everything. Called at start and at every reload; reads the file anew each time.
 pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
-    let mut raw = match file(sources) {
-        Some(path) => parse(&path)?,
-        None => Raw::default(),
-    };
+    let file = file(sources);
+    let mut raw = file.as_deref().map(parse).transpose()?.unwrap_or_default();
+    // Rules come from the file alone, so their mistakes can name it.
+    rules::text(&raw.rule).map_err(|error| match file {
+        Some(path) => ConfigError::Parse { path, message: error.to_string() },
+        None => error,
+    })?;
     overlay_variables(&mut raw, sources)?;
     overlay(&mut raw, sources.flags.clone());
     Config::check(raw, sources)

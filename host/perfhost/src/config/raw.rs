@@ -114,7 +114,7 @@ pub struct RawRule {
 
 /// One text, or a list of them.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected an action or a list of actions, such as \"shed_load\"")]
 pub enum OneOrMany {
     /// One.
     One(String),

@@ -37,10 +37,14 @@ fn layout(report: &Report) -> String {
         let parameters: Vec<Vec<String>> = known
             .parameters
             .iter()
-            .map(|one| vec![one.name.clone(), one.default.clone(), one.unit.clone(), one.meaning.clone()])
+            .map(|one| vec![one.name.clone(), short(&one.default), one.unit.clone(), one.meaning.clone()])
             .collect();
         if !parameters.is_empty() {
             text += &format!("\n{}", table(&["PARAMETER", "DEFAULT", "UNIT", "MEANING"], &parameters));
+        }
+        for one in known.parameters.iter().filter(|one| is_long(&one.default)) {
+            text += &format!("\ndefault of {}:\n", one.name);
+            text.extend(one.default.lines().map(|line| format!("    {line}\n")));
         }
     }
     let form = if inspection.is_core_module { "core module, made a component" } else { "component" };
@@ -80,4 +84,13 @@ fn layout(report: &Report) -> String {
         text += &format!("\n{error}\n");
     }
     text
+}
+
+/// A default of several lines would tear the table; it follows behind.
+fn is_long(default: &str) -> bool {
+    default.contains('\n')
+}
+
+fn short(default: &str) -> String {
+    if is_long(default) { "see below".to_owned() } else { default.to_owned() }
 }
