@@ -10,7 +10,7 @@ use perfhost_strategy::advice::{Advice, Choice};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::Hardware;
 use perfhost_strategy::plan::FleetNames;
-use perfhost_strategy::strategy::{Description, Identity, InstanceMemory};
+use perfhost_strategy::strategy::{Allowance, Description, Identity, InstanceMemory};
 use perfhost_strategy::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 use wasmtime::component::InstancePre;
 
@@ -19,6 +19,7 @@ use crate::guest::Guest;
 use crate::host::history::History;
 use crate::host::log::{Log, LogLevel};
 use crate::instance::{Context, Exports, Instance};
+use crate::limits::Limits;
 use crate::pool::Pool;
 use crate::runtime::Runtime;
 use crate::setup::{Setup, SharedSetup};
@@ -27,10 +28,16 @@ use crate::wasi::{Given, Wasi};
 /// A component that is ready to be instantiated, with what its instances share.
 pub(crate) struct Prepared {
     pub(crate) runtime: Arc<Runtime>,
+    /// The runtime's, narrowed by the strategy's terms.
+    pub(crate) limits: Limits,
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) exports: Exports,
+    /// What the host writes about the strategy.
     pub(crate) log: Arc<Log>,
-    pub(crate) history: Arc<dyn History>,
+    /// Where the strategy's own lines go.
+    pub(crate) guest_log: Arc<Log>,
+    /// Absent when it is not granted.
+    pub(crate) history: Option<Arc<dyn History>>,
     pub(crate) given: Arc<Given>,
 }
 
@@ -45,15 +52,15 @@ pub(crate) enum Role {
 
 impl Prepared {
     pub(crate) fn context(&self) -> Context<'_> {
-        Context { limits: &self.runtime.limits, ticker: &self.runtime.ticker }
+        Context { limits: &self.limits, ticker: &self.runtime.ticker }
     }
 
     /// A new instance to which nothing has been said.
     pub(crate) fn instantiate(&self, role: Role, limit: Limit) -> Result<Instance, StrategyError> {
-        let history = (role == Role::Control).then(|| self.history.clone());
+        let history = self.history.clone().filter(|_| role == Role::Control);
         let guest = Guest::new(
-            &self.runtime.limits,
-            self.log.clone(),
+            &self.limits,
+            self.guest_log.clone(),
             history,
             Wasi::new(self.given.clone()),
             Deadline::new(self.runtime.ticker.clone()),
@@ -67,6 +74,7 @@ pub(crate) struct WasmStrategy {
     prepared: Prepared,
     identity: Identity,
     description: Description,
+    allowance: Allowance,
     setup: SharedSetup,
     control: Mutex<Option<Instance>>,
     pool: Pool,
@@ -75,8 +83,8 @@ pub(crate) struct WasmStrategy {
 }
 
 impl WasmStrategy {
-    pub(crate) fn new(prepared: Prepared, identity: Identity, description: Description) -> Self {
-        let limits = &prepared.runtime.limits;
+    pub(crate) fn new(prepared: Prepared, identity: Identity, description: Description, allowance: Allowance) -> Self {
+        let limits = &prepared.limits;
         Self {
             setup: SharedSetup::new(),
             control: Mutex::new(None),
@@ -86,6 +94,7 @@ impl WasmStrategy {
             prepared,
             identity,
             description,
+            allowance,
         }
     }
 
@@ -181,6 +190,10 @@ impl Strategy for WasmStrategy {
         &self.description
     }
 
+    fn allowance(&self) -> &Allowance {
+        &self.allowance
+    }
+
     fn configure(&self, parameters: &[(String, String)], knobs: &[OfferedKnob]) -> Result<(), StrategyError> {
         self.apply_to_control(
             |instance, context, limit| instance.configure(context, limit, parameters, knobs),
@@ -257,7 +270,7 @@ impl Strategy for WasmStrategy {
             self.bring_up_to_date(&mut instance, &self.setup.load())?;
         }
         let plan = instance.plan(self.prepared.context(), self.plan_limit, asked, candidates);
-        if !instance.is_spent() && !instance.is_due_for_retirement(&self.prepared.runtime.limits) {
+        if !instance.is_spent() && !instance.is_due_for_retirement(&self.prepared.limits) {
             self.pool.give(instance);
         }
         plan
