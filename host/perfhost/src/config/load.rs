@@ -72,10 +72,10 @@ impl Sources {
 
 /// Reads and checks everything. Called at start and at every reload; reads the file anew each time.
 pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
-    let file = file(sources);
-    let mut raw = file.as_deref().map(parse).transpose()?.unwrap_or_default();
+    let path = file(sources);
+    let mut raw = path.as_deref().map(parse).transpose()?.unwrap_or_default();
     // Rules come from the file alone, so their mistakes can name it.
-    rules::text(&raw.rule).map_err(|error| match file {
+    rules::text(&raw.rule).map_err(|error| match path {
         Some(path) => ConfigError::Parse { path, message: error.to_string() },
         None => error,
     })?;
