@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use perfhost_strategy::strategy::{Description, Identity, World};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
 
 use crate::error::{LoadError, LoadFailure, Stage};
 use crate::host::history::History;
@@ -85,9 +86,7 @@ impl Loader<'_> {
             let (size, limit) = (source.bytes.len() as u64, runtime.limits.max_file_bytes);
             if size > limit { Err(LoadFailure::TooLarge { size, limit }) } else { Ok((format!("{size} bytes"), ())) }
         })?;
-        let digest = digest(&source.bytes);
-        self.report.digest.clone_from(&digest);
-        let component = self.compiled(&digest)?;
+        let (component, digest) = self.compiled()?;
         let log = Log::new(&source.name, &runtime.limits);
         self.report.log = Some(log.clone());
 
@@ -134,21 +133,23 @@ impl Loader<'_> {
         Ok((WasmStrategy::new(prepared, identity, description), digest, log))
     }
 
-    /// The stages from parsing to machine code, or the cache's answer.
-    fn compiled(&mut self, digest: &str) -> Result<wasmtime::component::Component, LoadError> {
+    /// The stages from parsing to machine code, or the cache's answer; and the plugin's digest.
+    fn compiled(&mut self) -> Result<(Component, String), LoadError> {
         let (runtime, source) = (self.runtime, self.source);
-        if let Some(cache) = &runtime.cache {
-            let started = Instant::now();
-            if let Some((component, bytes)) = cache.load(&runtime.engine, digest) {
-                self.report.is_cached = true;
-                self.report.compiled_bytes = Some(bytes);
-                self.note(Stage::Compile, started.elapsed(), Ok("taken from the cache".to_owned()));
-                if self.report.is_thorough {
-                    self.report.shape = parse::parse(&source.bytes).ok().map(|parsed| parsed.shape);
-                }
-                return Ok(component);
+        let started = Instant::now();
+        let entry = runtime.cache.as_ref().map(|cache| (cache, cache.entry_name(&source.bytes)));
+        if let Some(cached) = entry.as_ref().and_then(|(cache, name)| cache.load(&runtime.engine, name)) {
+            self.report.is_cached = true;
+            self.report.digest = hexadecimal(&cached.digest);
+            self.report.compiled_bytes = Some(cached.compiled_bytes);
+            self.note(Stage::Compile, started.elapsed(), Ok("taken from the cache".to_owned()));
+            if self.report.is_thorough {
+                self.report.shape = parse::parse(&source.bytes).ok().map(|parsed| parsed.shape);
             }
+            return Ok((cached.component, self.report.digest.clone()));
         }
+        let digest = Sha256::digest(&source.bytes);
+        self.report.digest = hexadecimal(&digest);
         let parsed = self.stage(Stage::Parse, |loader| {
             let parsed = parse::parse(&source.bytes)?;
             loader.report.shape = Some(parsed.shape.clone());
@@ -157,17 +158,17 @@ impl Loader<'_> {
         })?;
         self.stage(Stage::Version, |_| Ok((component::check_version(&parsed.shape)?, ())))?;
         self.stage(Stage::Imports, |_| Ok((component::check_imports(&parsed.shape)?, ())))?;
-        self.stage(Stage::Compile, |loader| {
+        let component = self.stage(Stage::Compile, |loader| {
             let compile = |error: wasmtime::Error| LoadFailure::Compile { detail: format!("{error:#}") };
-            let component =
-                wasmtime::component::Component::from_binary(&runtime.engine, &parsed.component).map_err(compile)?;
-            if let Some(cache) = &runtime.cache {
+            let component = Component::from_binary(&runtime.engine, &parsed.component).map_err(compile)?;
+            if let Some((cache, name)) = &entry {
                 let compiled = component.serialize().map_err(compile)?;
-                cache.store(digest, &compiled);
+                cache.store(name, &digest.into(), &compiled);
                 loader.report.compiled_bytes = Some(compiled.len() as u64);
             }
             Ok(("compiled".to_owned(), component))
-        })
+        })?;
+        Ok((component, self.report.digest.clone()))
     }
 
     fn stage<T>(
@@ -212,10 +213,10 @@ fn world(exports: &Exports) -> World {
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn digest(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    Sha256::digest(bytes)
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[digit as usize]))
-        .collect()
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[digit as usize])).collect()
 }
