@@ -76,11 +76,11 @@ pub(crate) fn load(
     let mut loader = Loader { runtime, source, report, strategy: None };
     let strategy = loader.run(history)?;
     runtime.remember_log(&strategy.1, &strategy.2);
-    Ok(Arc::new(strategy.0))
+    Ok(strategy.0)
 }
 
 impl Loader<'_> {
-    fn run(&mut self, history: Arc<dyn History>) -> Result<(WasmStrategy, String, Arc<Log>), LoadError> {
+    fn run(&mut self, history: Arc<dyn History>) -> Result<(Arc<WasmStrategy>, String, Arc<Log>), LoadError> {
         let (runtime, source) = (self.runtime, self.source);
         self.stage(Stage::Size, |_| {
             let (size, limit) = (source.bytes.len() as u64, runtime.limits.max_file_bytes);
