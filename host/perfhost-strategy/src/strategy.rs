@@ -99,6 +99,19 @@ pub struct InstanceMemory {
     pub planning_bytes: u64,
 }
 
+/// What became of a strategy's planning instances since it was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct InstanceCounts {
+    /// Made, for whatever reason.
+    pub made: u64,
+    /// Of those, made while a request waited: more requests were planned at the same moment than instances were kept for.
+    pub made_while_planning: u64,
+    /// Replaced because their memory had grown or they had served their share of calls.
+    pub retired: u64,
+    /// Lost to a failed call.
+    pub failed: u64,
+}
+
 /// How a call to a strategy failed. The message names the cause; the caller names the strategy.
 #[derive(Debug, Clone, Error, PartialEq, Eq, Serialize)]
 #[serde(tag = "code", content = "message", rename_all = "kebab-case")]
@@ -307,6 +320,11 @@ pub trait Strategy: Send + Sync {
     /// Memory of its instances at present.
     fn memory(&self) -> InstanceMemory {
         InstanceMemory::default()
+    }
+
+    /// What became of its planning instances.
+    fn instances(&self) -> InstanceCounts {
+        InstanceCounts::default()
     }
 
     /// Gives back what is idle (warm instances). Called every few seconds.

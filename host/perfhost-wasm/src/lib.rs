@@ -12,8 +12,8 @@
 //! - [`load`]: from a file to a strategy, stage by stage; [`error`]: how that fails; [`inspect`]: what it shows
 //! - `background`: the threads on which a strategy is loaded while requests are served
 //! - `cache`: compiled code on disk, in a folder that only perfhost writes
-//! - `strategy`: a loaded component as a `Strategy`; `pool`: its warm planning instances; `setup`: what each of them is
-//!   told before it works
+//! - `strategy`: a loaded component as a `Strategy`; `pool`: its warm planning instances; `keeper`: the
+//!   thread that replaces them; `setup`: what each of them is told before it works
 //! - `instance`: one instance and its calls; `guest`: what the host keeps for it; `failure`: what its failures mean
 //! - [`host`]: the contract's imports; `wasi`: WASI with nothing granted
 //! - `bindings`: types generated from `wit/`, which never leave this crate; `convert`: to and from perfhost-strategy's
@@ -29,6 +29,7 @@ mod deadline;
 mod failure;
 mod guest;
 mod instance;
+mod keeper;
 mod pool;
 mod setup;
 mod strategy;

@@ -45,10 +45,12 @@ pub struct Limits {
     /// Idle planning instances kept for one strategy. Default 64; more are made when more requests are planned at the
     /// same moment, and dropped after the call.
     pub warm_max: usize,
-    /// Plan calls after which an instance is replaced. Default 100,000: a replacement costs tens of microseconds.
+    /// Plan calls after which an instance is replaced. Default 100,000. Its successor is made beside it, so no request
+    /// waits for that.
     pub retire_after_calls: u64,
-    /// A planning instance is replaced once its memory has grown by more than this since it was made ready. Default
-    /// 4 MiB.
+    /// A planning instance is replaced once its memory has grown by more than this since it was made ready, or by half
+    /// of what it had left if that is less. Default 4 MiB. With four times as much it is not used again. A control
+    /// instance is replaced once it has used three quarters of what it had left; its successor gets what it saved.
     pub retire_after_growth_bytes: u64,
     /// Log lines kept for one strategy. Default 256.
     pub log_lines: usize,

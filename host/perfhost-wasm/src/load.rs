@@ -16,6 +16,7 @@ use perfhost_strategy::Grant;
 use perfhost_strategy::strategy::{Allowance, Description, Identity, World};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
 
 use crate::error::{LoadError, LoadFailure, Stage};
 use crate::host::history::History;
@@ -79,7 +80,7 @@ pub(crate) fn load(
     let mut loader = Loader { runtime, source, report, strategy: None };
     let strategy = loader.run(history, terms_of)?;
     runtime.remember_log(&strategy.1, &strategy.2);
-    Ok(Arc::new(strategy.0))
+    Ok(strategy.0)
 }
 
 impl Loader<'_> {
@@ -87,15 +88,13 @@ impl Loader<'_> {
         &mut self,
         history: Arc<dyn History>,
         terms_of: &TermsOf<'_>,
-    ) -> Result<(WasmStrategy, String, Arc<Log>), LoadError> {
+    ) -> Result<(Arc<WasmStrategy>, String, Arc<Log>), LoadError> {
         let (runtime, source) = (self.runtime, self.source);
         self.stage(Stage::Size, |_| {
             let (size, limit) = (source.bytes.len() as u64, runtime.limits.max_file_bytes);
             if size > limit { Err(LoadFailure::TooLarge { size, limit }) } else { Ok((format!("{size} bytes"), ())) }
         })?;
-        let digest = digest(&source.bytes);
-        self.report.digest.clone_from(&digest);
-        let component = self.compiled(&digest)?;
+        let (component, digest) = self.compiled()?;
         let log = Log::new(&source.name, &runtime.limits);
         self.report.log = Some(log.clone());
 
@@ -154,21 +153,23 @@ impl Loader<'_> {
         Ok((WasmStrategy::new(prepared, identity, description, allowance), digest, log))
     }
 
-    /// The stages from parsing to machine code, or the cache's answer.
-    fn compiled(&mut self, digest: &str) -> Result<wasmtime::component::Component, LoadError> {
+    /// The stages from parsing to machine code, or the cache's answer; and the plugin's digest.
+    fn compiled(&mut self) -> Result<(Component, String), LoadError> {
         let (runtime, source) = (self.runtime, self.source);
-        if let Some(cache) = &runtime.cache {
-            let started = Instant::now();
-            if let Some((component, bytes)) = cache.load(&runtime.engine, digest) {
-                self.report.is_cached = true;
-                self.report.compiled_bytes = Some(bytes);
-                self.note(Stage::Compile, started.elapsed(), Ok("taken from the cache".to_owned()));
-                if self.report.is_thorough {
-                    self.report.shape = parse::parse(&source.bytes).ok().map(|parsed| parsed.shape);
-                }
-                return Ok(component);
+        let started = Instant::now();
+        let entry = runtime.cache.as_ref().map(|cache| (cache, cache.entry_name(&source.bytes)));
+        if let Some(cached) = entry.as_ref().and_then(|(cache, name)| cache.load(&runtime.engine, name)) {
+            self.report.is_cached = true;
+            self.report.digest = hexadecimal(&cached.digest);
+            self.report.compiled_bytes = Some(cached.compiled_bytes);
+            self.note(Stage::Compile, started.elapsed(), Ok("taken from the cache".to_owned()));
+            if self.report.is_thorough {
+                self.report.shape = parse::parse(&source.bytes).ok().map(|parsed| parsed.shape);
             }
+            return Ok((cached.component, self.report.digest.clone()));
         }
+        let digest = Sha256::digest(&source.bytes);
+        self.report.digest = hexadecimal(&digest);
         let parsed = self.stage(Stage::Parse, |loader| {
             let parsed = parse::parse(&source.bytes)?;
             loader.report.shape = Some(parsed.shape.clone());
@@ -177,17 +178,17 @@ impl Loader<'_> {
         })?;
         self.stage(Stage::Version, |_| Ok((component::check_version(&parsed.shape)?, ())))?;
         self.stage(Stage::Imports, |_| Ok((component::check_imports(&parsed.shape)?, ())))?;
-        self.stage(Stage::Compile, |loader| {
+        let component = self.stage(Stage::Compile, |loader| {
             let compile = |error: wasmtime::Error| LoadFailure::Compile { detail: format!("{error:#}") };
-            let component =
-                wasmtime::component::Component::from_binary(&runtime.engine, &parsed.component).map_err(compile)?;
-            if let Some(cache) = &runtime.cache {
+            let component = Component::from_binary(&runtime.engine, &parsed.component).map_err(compile)?;
+            if let Some((cache, name)) = &entry {
                 let compiled = component.serialize().map_err(compile)?;
-                cache.store(digest, &compiled);
+                cache.store(name, &digest.into(), &compiled);
                 loader.report.compiled_bytes = Some(compiled.len() as u64);
             }
             Ok(("compiled".to_owned(), component))
-        })
+        })?;
+        Ok((component, self.report.digest.clone()))
     }
 
     fn stage<T>(
@@ -247,10 +248,10 @@ fn world(exports: &Exports) -> World {
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn digest(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    Sha256::digest(bytes)
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[digit as usize]))
-        .collect()
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[digit as usize])).collect()
 }

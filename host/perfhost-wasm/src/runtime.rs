@@ -17,6 +17,7 @@ use crate::error::{LoadError, LoadFailure, Stage};
 use crate::host::history::{History, NoHistory};
 use crate::host::log::{Log, LogLine};
 use crate::inspect::Inspection;
+use crate::keeper::Keeper;
 use crate::limits::Limits;
 use crate::load;
 use crate::terms::{Terms, TermsOf};
@@ -55,6 +56,7 @@ pub struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) limits: Limits,
     pub(crate) ticker: Arc<Ticker>,
+    pub(crate) keeper: Keeper,
     pub(crate) cache: Option<Cache>,
     logs: Mutex<Vec<(String, Weak<Log>)>>,
 }
@@ -72,6 +74,8 @@ impl Runtime {
         let engine = Engine::new(&engine_config(&config.limits)).map_err(|error| failed(format!("{error:#}")))?;
         let ticker = Ticker::start(&engine, config.limits.plan_timeout)
             .map_err(|error| failed(format!("the thread that keeps time limits: {error}")))?;
+        let keeper = Keeper::start(config.limits.stack_bytes)
+            .map_err(|error| failed(format!("the thread that replaces instances: {error}")))?;
         let cache = config.cache_dir.and_then(|folder| {
             Cache::open(&folder, &engine, config.limits.cache_bytes)
                 .inspect_err(|error| {
@@ -83,6 +87,7 @@ impl Runtime {
             engine,
             limits: config.limits,
             ticker: Arc::new(ticker),
+            keeper,
             cache,
             logs: Mutex::new(Vec::new()),
         }))

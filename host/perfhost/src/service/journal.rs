@@ -11,7 +11,7 @@ use perfhost_strategy::journal::{Call, HistoryAnswer, KnobOffer, Told};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::Hardware;
 use perfhost_strategy::plan::FleetNames;
-use perfhost_strategy::strategy::{Allowance, Description, Identity, InstanceMemory};
+use perfhost_strategy::strategy::{Allowance, Description, Identity, InstanceCounts, InstanceMemory};
 use perfhost_strategy::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 use perfhost_wasm::{History, HistoryPoint};
 
@@ -140,6 +140,10 @@ impl Strategy for Journal {
 
     fn memory(&self) -> InstanceMemory {
         self.inner.memory()
+    }
+
+    fn instances(&self) -> InstanceCounts {
+        self.inner.instances()
     }
 
     fn warm(&self, together: usize) -> Result<(), StrategyError> {
