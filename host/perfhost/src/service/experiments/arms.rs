@@ -43,9 +43,11 @@ pub(super) fn enlist(
     for (at, (arm, fixed)) in asked.iter().zip(fixed).enumerate() {
         let wanted = arm.strategy().map_or_else(|| serving_name(strategies), str::to_owned);
         let failed = |error: SwapError| ExperimentError::Arm { arm: wanted.clone(), error: Box::new(error) };
-        let source = StrategySource::Named(wanted.clone());
+        let source = StrategySource::Named { name: wanted.clone(), digest: None };
         let enlisted = if at == 0 {
-            strategies.swap(&source, Arrival::Experiment).map_err(failed)?;
+            if wanted != serving_name(strategies) {
+                strategies.swap(&source, Arrival::Experiment).map_err(failed)?;
+            }
             strategies.enlist_serving()
         } else {
             strategies.enlist(&source).map_err(|error| {
@@ -82,7 +84,7 @@ pub(super) fn recall(
             is_taken = true;
             strategies.enlist_serving()
         } else {
-            let source = StrategySource::Named(record.digest.clone());
+            let source = StrategySource::Named { name: record.digest.clone(), digest: None };
             strategies.enlist(&source).map_err(|error| {
                 strategies.dismiss();
                 ExperimentError::Arm { arm: record.name.clone(), error: Box::new(error) }

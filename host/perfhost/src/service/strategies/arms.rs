@@ -12,8 +12,11 @@ use perfhost_strategy::strategy::World;
 use tracing::info;
 
 use super::desk::Held;
-use super::source::Found;
-use super::{Strategies, SwapError, find, journalled, now_ms};
+use super::loader::read_digest;
+use super::{Strategies, SwapError, find, now_ms};
+use crate::plugin_source::Plugin;
+use crate::plugin_source::address::Address;
+use crate::plugin_source::error::SourceError;
 
 /// A strategy that takes part in an experiment.
 #[derive(Clone)]
@@ -35,19 +38,19 @@ impl Strategies {
 
     /// Loads a strategy, tells it what the one in service was told, and makes it ready to plan.
     pub fn enlist(&self, source: &StrategySource) -> Result<EnlistedArm, SwapError> {
-        let Found { source, path } = self.bytes_of(source)?;
-        let strategy = {
+        let plugin = self.plugin_of(source)?;
+        let held = {
             let _one_at_a_time = self.loading.lock();
-            journalled(&self.history, |asked| self.runtime.load_in_background(&source, asked))?
+            self.loader.load(&plugin)?
         };
+        let strategy = held.strategy.clone();
         if let Some(shelf) = &self.shelf {
             let needed: Vec<String> = self.desk.lock().held().map(|held| held.digest().to_owned()).collect();
-            shelf.keep(strategy.identity(), path.as_deref(), &source.bytes, &needed);
+            shelf.keep(strategy.identity(), &plugin, &needed);
         }
         let mut desk = self.desk.lock();
         desk.prepare(strategy.as_ref(), || self.learned.hand_on(strategy.as_ref(), None))?;
         let number = self.generations.reserve(&strategy);
-        let held = Held { strategy: strategy.clone(), path };
         desk.arms.push(held.clone());
         Ok(EnlistedArm { generation: Arc::new(Generation::new(number, strategy)), held })
     }
@@ -86,23 +89,17 @@ impl Strategies {
         self.generations.release();
     }
 
-    /// The bytes of a strategy, wherever they are.
-    fn bytes_of(&self, source: &StrategySource) -> Result<Found, SwapError> {
-        let name = match source {
-            StrategySource::Uploaded { name, bytes } => return Ok(Found::uploaded(name, bytes)),
-            StrategySource::Named(name) => name,
-        };
-        let found = Found::by_name(name);
-        if !matches!(found, Err(SwapError::Unknown(_))) {
-            return found;
-        }
-        let Some(digest) = find::find(&self.known(), name)? else { return found };
+    /// The plugin that is meant, if it is let in: from the shelf, or read and fetched anew.
+    fn plugin_of(&self, source: &StrategySource) -> Result<Plugin, SwapError> {
+        let StrategySource::Named { name, digest: expected } = source else { return self.loader.read(source) };
+        let Err(SourceError::Unknown { .. }) = Address::parse(name) else { return self.loader.read(source) };
+        let digest = find::find(&self.known(), name)?.ok_or_else(|| SwapError::Unknown(name.clone()))?;
         let kept = self.shelf.as_ref().and_then(|shelf| shelf.read(&digest));
-        kept.map(|(source, label)| Found { source, path: label.path }).ok_or_else(|| SwapError::NotKept {
-            strategy: name.clone(),
-            digest,
-            source_name: name.clone(),
-        })
+        let plugin =
+            kept.ok_or_else(|| SwapError::NotKept { strategy: name.clone(), digest, source_name: name.clone() })?;
+        self.intake().check_kept(&plugin.source.name, &plugin.provenance)?;
+        plugin.provenance.check(name, read_digest(expected)?)?;
+        Ok(plugin)
     }
 
     /// Tells the arms what the strategy in service is told.
