@@ -18,7 +18,7 @@ pub fn parse(text: &str, now_ms: u64) -> Option<u64> {
 }
 
 /// A length of time such as `10s`, `5m`, `2h`, `7d` or `500ms`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number = u64::from_str(&text[..digits]).ok()?;
     let unit_ms = match &text[digits..] {

@@ -55,7 +55,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let started = Instant::now();
     let listen = listener.local_addr().context("reading the listener's address")?;
     let data = DataDir::lock(&config.data_dir)?;
-    let store = Store::open(data.path()).context("opening the store")?;
+    let store = Store::open_with(data.path(), config.retention).context("opening the store")?;
     let telemetry = Telemetry::new();
     let settings = Arc::new(Shared::new(Arc::new(config.settings.clone())));
     let tls = tls_config().context("loading the root certificates")?;

@@ -9,11 +9,12 @@ use perfhost_strategy::guard::GuardPolicy;
 use perfhost_strategy::knob::{Bounds, parse_value};
 use perfhost_strategy::scope::ScopeKind;
 use perfhost_strategy::{KnobId, Scope, Settings, Value};
+use perfhost_telemetry::Retention;
 use perfhost_upstream::{ApiKey, Endpoint, ProviderConfig, ProviderKind};
 
 use super::load::{ConfigError, Sources};
 use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
-use super::rules;
+use super::{history, rules};
 use crate::built_in;
 
 /// Where perfhost listens when nothing else is said.
@@ -74,6 +75,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Where metrics are pushed, if anywhere.
     pub otlp: Option<OtlpConfig>,
+    /// How much history is kept.
+    pub retention: Retention,
 }
 
 /// Pushing metrics to an OpenTelemetry collector.
@@ -178,6 +181,7 @@ impl Config {
             api_key: access.api_key,
             hosts: access.hosts,
             otlp: otlp(raw.otlp)?,
+            retention: history::retention(&raw.history)?,
         })
     }
 

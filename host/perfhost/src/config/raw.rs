@@ -43,6 +43,8 @@ pub struct Raw {
     pub access: RawAccess,
     /// Where metrics are pushed.
     pub otlp: RawOtlp,
+    /// How much history is kept.
+    pub history: RawHistory,
 }
 
 /// One provider.
@@ -183,4 +185,26 @@ pub struct RawAccess {
     pub api_key: Option<String>,
     /// Further names under which clients reach this host (the Host header).
     pub hosts: Vec<String>,
+}
+
+/// How much history is kept; times are written as `2d`, `12h` or `90m`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawHistory {
+    /// Windows of ten seconds.
+    pub raw: Option<String>,
+    /// Windows of a minute.
+    #[serde(rename = "1m")]
+    pub minute: Option<String>,
+    /// Windows of five minutes.
+    #[serde(rename = "5m")]
+    pub five_minutes: Option<String>,
+    /// Windows of an hour.
+    #[serde(rename = "1h")]
+    pub hour: Option<String>,
+    /// Windows of a day.
+    #[serde(rename = "1d")]
+    pub day: Option<String>,
+    /// Bytes that the store's file may take.
+    pub most_bytes: Option<u64>,
 }
