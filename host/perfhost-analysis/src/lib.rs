@@ -9,6 +9,7 @@
 //! - [`growth`]: memory that only ever grows
 //! - [`bottleneck`]: which phase of a request takes its time, and why
 //! - [`kpi`], [`health`]: targets, grades, and one number for all
+//! - [`report`]: all of it for people, as Markdown and HTML
 
 pub mod anomaly;
 pub mod baseline;
@@ -18,6 +19,7 @@ pub mod forecast;
 pub mod growth;
 pub mod health;
 pub mod kpi;
+pub mod report;
 pub mod robust;
 pub mod series;
 pub mod trend;

@@ -29,11 +29,13 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
+use perfhost_strategy::Scope;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
 use perfhost_strategy::generation::GenerationRecord;
 use perfhost_strategy::replay::LoggedCycle;
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::sketch::DDSketch;
 use crate::telemetry::Telemetry;
 use writer::{Command, Writer};
 
@@ -134,6 +136,18 @@ impl Store {
     pub fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryPoint>, StoreError> {
         query.check()?;
         self.read("history", |connection| history::read(connection, query))
+    }
+
+    /// The distribution of one metric over the whole of a question's range; empty where nothing was measured. The step says
+    /// how exactly the beginning of the range is met.
+    pub fn distribution(&self, query: &HistoryQuery) -> Result<DDSketch, StoreError> {
+        query.check()?;
+        self.read("history", |connection| history::merged(connection, query))
+    }
+
+    /// Every scope that history holds something of; strategies behind [`crate::window::STRATEGY_SCOPE_PREFIX`].
+    pub fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        self.read("scopes", history::scopes)
     }
 
     /// Records one cycle. Waits when the writer is far behind, so not for the hot path; none is dropped. The last

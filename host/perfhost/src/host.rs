@@ -150,6 +150,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         tls,
         started_at: SystemTime::now(),
         limits: Limits::default(),
+        targets: config.targets.clone(),
     });
 
     let health_watch = tokio::spawn(health::watch(

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use perfhost_analysis::kpi::Targets;
 use perfhost_strategy::guard::GuardPolicy;
 use perfhost_strategy::knob::{Bounds, parse_value};
 use perfhost_strategy::scope::ScopeKind;
@@ -77,6 +78,8 @@ pub struct Config {
     pub otlp: Option<OtlpConfig>,
     /// How much history is kept.
     pub retention: Retention,
+    /// What is aimed at, for health and grades.
+    pub targets: Targets,
 }
 
 /// Pushing metrics to an OpenTelemetry collector.
@@ -156,6 +159,7 @@ impl Config {
         if !sources.parameters.is_empty() {
             parameters.entry(String::new()).or_default().extend(pairs("--param", &sources.parameters)?);
         }
+        raw.targets.check().map_err(|error| ConfigError::value("targets", error.to_string()))?;
         let (settings, from_flags) = settings(&raw.knobs, &sources.set)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
@@ -182,6 +186,7 @@ impl Config {
             hosts: access.hosts,
             otlp: otlp(raw.otlp)?,
             retention: history::retention(&raw.history)?,
+            targets: raw.targets,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use perfhost_analysis::kpi::Targets;
 use perfhost_strategy::Value;
 use perfhost_strategy::guard::GuardPolicy;
 use serde::Deserialize;
@@ -45,6 +46,8 @@ pub struct Raw {
     pub otlp: RawOtlp,
     /// How much history is kept.
     pub history: RawHistory,
+    /// What is aimed at, for health and grades.
+    pub targets: Targets,
 }
 
 /// One provider.
