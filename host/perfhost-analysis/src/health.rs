@@ -68,17 +68,21 @@ pub fn health(kpis: &[Kpi], conditions: Vec<Condition>) -> Health {
 fn lost(kpi: &Kpi) -> Option<Condition> {
     let (_, weight) = WEIGHTS.iter().find(|(name, _)| *name == kpi.name)?;
     let value = kpi.value?;
+    let shown = |value: f64| match kpi.unit {
+        "ratio" => format!("{:.1} %", value * 100.0),
+        unit if value.abs() >= 10.0 => format!("{value:.0} {unit}"),
+        unit => format!("{value:.1} {unit}"),
+    };
     let past = match kpi.level? {
         Level::OnTarget => return None,
-        Level::OffTarget => format!("off its target of {}", kpi.target),
-        Level::Warning => format!("past its warning at {}", kpi.warning),
-        Level::Critical => format!("past its critical threshold of {}", kpi.critical),
+        Level::OffTarget => format!("off its target of {}", shown(kpi.target)),
+        Level::Warning => format!("past its warning at {}", shown(kpi.warning)),
+        Level::Critical => format!("past its critical threshold of {}", shown(kpi.critical)),
     };
-    let digits = if value.abs() >= 10.0 { 0 } else { 3 };
     Some(Condition {
         name: kpi.name,
         points: weight * kpi.severity,
-        reason: format!("{} is {value:.digits$} {}, {past}", kpi.name, kpi.unit),
+        reason: format!("{} is {}, {past}", kpi.name, shown(value)),
     })
 }
 

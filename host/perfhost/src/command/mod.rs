@@ -1,16 +1,20 @@
 //! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results, [`plot`]
 //! draws them, [`sandbox`] runs strategies where no host does.
 
+pub mod cache;
 pub mod client;
 pub mod decisions;
+pub mod doctor;
 pub mod engine;
 pub mod library;
 pub mod metrics;
 pub mod model;
+pub mod optimize;
 pub mod plot;
 pub mod plugin;
 pub mod print;
 pub mod replay;
+pub mod report;
 pub mod resources;
 pub mod sandbox;
 pub mod serve;
