@@ -39,8 +39,9 @@ use crate::answer::Answer;
 use crate::services::Services;
 use crate::worker::Worker;
 use reply::{Reply, Trouble};
-use reports::Period;
 use route::Endpoint;
+
+pub use reports::{Period, report_on};
 
 /// Answers what is not under `/v1`.
 pub(crate) async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {

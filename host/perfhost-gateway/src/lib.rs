@@ -49,6 +49,7 @@ mod worker;
 
 pub use access::AccessPolicy;
 pub use admission::Admission;
+pub use api::{Period, report_on};
 pub use control::{Control, ControlError, StrategySource};
 pub use server::run;
 pub use services::{Limits, Services};

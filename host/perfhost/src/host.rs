@@ -30,6 +30,7 @@ use crate::service::observer::Observer;
 use crate::service::offer::{Place, offered};
 use crate::service::otlp;
 use crate::service::reload::Reloader;
+use crate::service::reports;
 use crate::service::sampler::Sampler;
 use crate::service::strategies::{self, Parameters, Strategies, Watcher};
 use crate::service::tuned::{self, StartValues, Surroundings, TunedSettings};
@@ -163,6 +164,8 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         .otlp
         .clone()
         .map(|otlp| tokio::spawn(otlp::push(otlp, telemetry.clone(), listen.to_string(), shutdown.clone())));
+    let reports =
+        tokio::spawn(reports::run(services.clone(), data.path().join("reports"), config.reports, shutdown.clone()));
     let sampler = Sampler {
         telemetry,
         store: store.clone(),
@@ -189,7 +192,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let gateway = tokio::task::spawn_blocking(move || perfhost_gateway::run(listener, services, workers, shutdown));
     let served = gateway.await.context("the gateway panicked")?;
 
-    for task in [seconds, decisions, reloads, watch].into_iter().chain(pushes) {
+    for task in [seconds, decisions, reloads, watch, reports].into_iter().chain(pushes) {
         // They stop with the same signal; a panic in one was logged by its thread and must not hide the rest.
         let _ended = task.await;
     }

@@ -27,9 +27,11 @@ use crate::services::Services;
 const MOST_DECISIONS: usize = 1_000;
 
 /// What a report is about.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Period {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// 24 hours.
     Day,
+    /// Seven days.
     Week,
 }
 
@@ -54,8 +56,18 @@ pub(crate) async fn report(services: &Arc<Services>, query: &Query, period: Peri
     })
 }
 
-/// The report on the period that ends at `end_ms`. Reads history: not for the hot path.
-pub(crate) fn made(services: &Services, period: Period, end_ms: u64) -> Result<Report, StoreError> {
+/// The report on the period that ends at `end_ms`; `None` where nothing was recorded. Reads history: not for the hot path.
+///
+/// # Errors
+/// When history cannot be read.
+pub fn report_on(services: &Services, period: Period, end_ms: u64) -> Result<Option<Report>, StoreError> {
+    let from_ms = end_ms.saturating_sub(period.length().as_millis() as u64);
+    let range = Range { from_ms, to_ms: end_ms.max(from_ms + 1), scope: Scope::global() };
+    let is_recorded = !Recorded::new(&services.store, range).distribution(metric::IN_FLIGHT)?.is_empty();
+    is_recorded.then(|| made(services, period, end_ms)).transpose()
+}
+
+fn made(services: &Services, period: Period, end_ms: u64) -> Result<Report, StoreError> {
     let length_ms = period.length().as_millis() as u64;
     let from_ms = end_ms.saturating_sub(length_ms);
     let range = Range { from_ms, to_ms: end_ms.max(from_ms + 1), scope: Scope::global() };

@@ -17,6 +17,7 @@ use super::load::{ConfigError, Sources};
 use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
 use super::{history, rules};
 use crate::built_in;
+use crate::service::reports::Schedule;
 
 /// Where perfhost listens when nothing else is said.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8900";
@@ -80,6 +81,8 @@ pub struct Config {
     pub retention: Retention,
     /// What is aimed at, for health and grades.
     pub targets: Targets,
+    /// Which reports are written.
+    pub reports: Schedule,
 }
 
 /// Pushing metrics to an OpenTelemetry collector.
@@ -187,6 +190,7 @@ impl Config {
             otlp: otlp(raw.otlp)?,
             retention: history::retention(&raw.history)?,
             targets: raw.targets,
+            reports: Schedule { daily: raw.reports.daily.unwrap_or(true), weekly: raw.reports.weekly.unwrap_or(true) },
         })
     }
 

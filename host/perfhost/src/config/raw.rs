@@ -48,6 +48,8 @@ pub struct Raw {
     pub history: RawHistory,
     /// What is aimed at, for health and grades.
     pub targets: Targets,
+    /// Which reports are written on a schedule.
+    pub reports: RawReports,
 }
 
 /// One provider.
@@ -210,4 +212,14 @@ pub struct RawHistory {
     pub day: Option<String>,
     /// Bytes that the store's file may take.
     pub most_bytes: Option<u64>,
+}
+
+/// Which reports are written on a schedule, into `reports/` of the data folder; both unless switched off.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawReports {
+    /// One on each day that is over.
+    pub daily: Option<bool>,
+    /// One on each week that is over.
+    pub weekly: Option<bool>,
 }

@@ -116,6 +116,7 @@ impl Reloader {
             ("data_dir", next.data_dir != before.data_dir),
             ("workers", next.workers != before.workers),
             ("history", next.retention != before.retention),
+            ("reports", next.reports != before.reports),
             ("targets", next.targets != before.targets),
             ("engine.model", next.engine.model != before.engine.model),
             ("access", (&next.admin_token, &next.api_key) != (&before.admin_token, &before.api_key)),
