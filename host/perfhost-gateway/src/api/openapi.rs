@@ -158,7 +158,7 @@ fn body(route: &Route, kind: &str) -> Value {
         } }),
         _ => json!({ "schema": {
             "type": "object", "additionalProperties": false, "required": ["name"],
-            "properties": { "name": { "type": "string" } },
+            "properties": { "name": { "type": "string" }, "digest": { "type": ["string", "null"] } },
         } }),
     }
 }

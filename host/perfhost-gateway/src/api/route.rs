@@ -293,6 +293,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Loads a strategy and puts it in service.",
             &[
                 parameter("name", Kind::Text, "Name of an uploaded plugin file."),
+                parameter("digest", Kind::Text, "SHA-256 that an uploaded plugin file must have."),
                 parameter("in_service", Kind::OneOf(&["true", "false"]), "false: only keep it at hand."),
             ],
             &[],

@@ -8,6 +8,8 @@ mod history;
 pub mod load;
 pub mod raw;
 mod rules;
+pub mod sandbox;
+pub mod trust;
 
 pub use checked::{Config, OtlpConfig, pairs};
 pub use load::{Sources, load};
