@@ -217,6 +217,13 @@ def strategy_calls():
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
+def history_queries():
+    """What a question to thirty days of history costs, from telemetry's own measurement."""
+    program = TARGET / "examples" / "history_queries"
+    done = subprocess.run([program], capture_output=True, text=True)
+    return json.loads(done.stdout) if done.returncode == 0 else None
+
+
 def figures(value, path=""):
     """The numbers in a nested result, each with its path."""
     if isinstance(value, dict):
@@ -240,7 +247,8 @@ def main():
     options = parser.parse_args()
     build = ["cargo", "build", "--release", "--locked", "--package", "perfhost", "--package", "perfhost-bench"]
     subprocess.run(build, cwd=ROOT, check=True)
-    subprocess.run(["cargo", "build", "--release", "--locked", "--package", "perfhost-wasm", "--example", "strategy_calls"], cwd=ROOT, check=True)
+    for package, example in [("perfhost-wasm", "strategy_calls"), ("perfhost-telemetry", "history_queries")]:
+        subprocess.run(["cargo", "build", "--release", "--locked", "--package", package, "--example", example], cwd=ROOT, check=True)
     processes = []
     with tempfile.TemporaryDirectory(prefix="perfhost-bench-") as folder:
         try:
@@ -267,8 +275,13 @@ def main():
         print("\nstrategy calls (balanced, warm instance unless said):")
         for name, figure in figures(calls):
             print(f"  {name:44} {figure}")
+    queries = history_queries()
+    if queries:
+        print("\nquestions to history (one metric of one scope, the store holding thirty days):")
+        for name, figure in figures(queries):
+            print(f"  {name:44} {figure}")
     if options.json:
-        options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "swaps": swapped, "strategy_calls": calls}, indent=1))
+        options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "swaps": swapped, "strategy_calls": calls, "history_queries": queries}, indent=1))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,12 @@ fn main() -> ExitCode {
         Some(Command::Resources(flags)) => command::resources::run(&flags),
         Some(Command::Decisions { limit, client }) => command::decisions::run(limit, &client),
         Some(Command::Ab(ab)) => command::ab::run(&ab),
+        Some(Command::Optimize { provider, client }) => command::optimize::run(provider.as_deref(), &client),
+        Some(Command::Cache { clear, client }) => command::cache::run(clear, &client),
+        Some(Command::Report { period, format, file, client }) => {
+            command::report::run(period, format, file.as_deref(), &client)
+        }
+        Some(Command::Doctor(flags)) => command::doctor::run(&flags),
         Some(Command::Replay(flags)) => command::replay::run(&flags),
         Some(Command::Plugin(plugin)) => command::plugin::run(&plugin),
         Some(Command::Model(model)) => command::model::run(&model),

@@ -2,17 +2,21 @@
 //! draws them, [`plugin_file`] reads the plugin that is named, [`sandbox`] runs strategies where no host does.
 
 pub mod ab;
+pub mod cache;
 pub mod client;
 pub mod decisions;
+pub mod doctor;
 pub mod engine;
 pub mod library;
 pub mod metrics;
 pub mod model;
+pub mod optimize;
 pub mod plot;
 pub mod plugin;
 pub mod plugin_file;
 pub mod print;
 pub mod replay;
+pub mod report;
 pub mod resources;
 pub mod sandbox;
 pub mod serve;

@@ -77,6 +77,28 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// Text in lines of so many characters at most, broken between words where it can be; `first` stands before the first
+/// line, `rest` before the others.
+pub fn wrapped(text: &str, width: usize, first: &str, rest: &str) -> String {
+    let mut lines = String::new();
+    let mut line = first.to_owned();
+    let mut is_begun = false;
+    for word in text.split_whitespace() {
+        if is_begun && line.chars().count() + 1 + word.chars().count() > width {
+            lines += line.trim_end();
+            lines.push('\n');
+            rest.clone_into(&mut line);
+            is_begun = false;
+        }
+        if is_begun {
+            line.push(' ');
+        }
+        line += word;
+        is_begun = true;
+    }
+    lines + line.trim_end() + "\n"
+}
+
 /// The first digits of a digest: enough to name it in a command.
 pub fn digest(whole: &str) -> &str {
     whole.get(..12).unwrap_or(whole)
@@ -121,6 +143,13 @@ mod tests {
     fn numbers_stand_flush_right_and_words_flush_left() {
         let rows = vec![vec!["a".to_owned(), "5".to_owned()], vec!["long".to_owned(), "12".to_owned()]];
         assert_eq!(table(&["name", "count"], &rows), "name  count\na         5\nlong     12\n");
+    }
+
+    #[test]
+    fn text_is_wrapped_between_words() {
+        assert_eq!(wrapped("one two three", 9, "* ", "  "), "* one two\n  three\n");
+        assert_eq!(wrapped("unbreakable", 5, "- ", "  "), "- unbreakable\n");
+        assert_eq!(wrapped("", 5, "- ", "  "), "-\n");
     }
 
     #[test]
