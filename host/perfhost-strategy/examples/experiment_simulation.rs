@@ -1,7 +1,9 @@
 //! The simulation proof of the experiments: false winners among equal arms, power and requests among unequal ones, beside
 //! a fixed-size test, a z-test watched as it goes, and TensorZero's stopping rule.
 //!
-//!     cargo run --release -p perfhost-strategy --example experiment_simulation -- [null runs] [power runs]
+//!     cargo run --release -p perfhost-strategy --example experiment_simulation -- [null runs] [power runs] [ROWS]
+//!
+//! Only rows whose first words contain ROWS are measured: "blocks, goodput", say.
 
 #![allow(clippy::expect_used, reason = "a measurement that cannot be made must stop")]
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
@@ -21,15 +23,18 @@ const NULL_REQUESTS: u64 = 20_000;
 const LEVEL: f64 = 0.05;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).filter_map(|argument| argument.parse::<u64>().ok());
-    let (null_runs, power_runs) = (arguments.next().unwrap_or(1_000), arguments.next().unwrap_or(400));
-    null(null_runs);
-    power(power_runs);
-    lives(null_runs, power_runs);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number =
+        |at: usize| arguments.get(at).and_then(|argument| argument.parse::<u64>().ok()).map(|runs| runs.max(1));
+    let (null_runs, power_runs) = (number(0).unwrap_or(1_000), number(1).unwrap_or(400));
+    let rows = arguments.get(2).map_or("", String::as_str);
+    null(null_runs, rows);
+    power(power_runs, rows);
+    lives(null_runs, power_runs, rows);
 }
 
 /// Equal arms: any winner is a false one.
-fn null(count: u64) {
+fn null(count: u64, rows: &str) {
     println!(
         "equal arms, {count} runs x {NULL_REQUESTS} requests, a look every 100, level 5 %: false winners in % of runs\n"
     );
@@ -46,14 +51,17 @@ fn null(count: u64) {
         // A late challenger's times do differ.
         let is_null = |kind: Kind| metric == Metric::Goodput || kind != Kind::LateChallenger;
         for (name, kind) in KINDS.into_iter().filter(|(_, kind)| is_null(*kind)) {
-            null_line(regime, name, &Plan { metric, is_switchback, ..equal_arms(kind, NULL_REQUESTS) }, count);
+            null_line(rows, regime, name, &Plan { metric, is_switchback, ..equal_arms(kind, NULL_REQUESTS) }, count);
         }
     }
     let adjusted = Plan { is_adjusted: true, ..equal_arms(Kind::Lengths, NULL_REQUESTS) };
-    null_line("request, goodput", "adjusted for lengths", &adjusted, count);
+    null_line(rows, "request, goodput", "adjusted for lengths", &adjusted, count);
 }
 
-fn null_line(regime: &str, name: &str, plan: &Plan, count: u64) {
+fn null_line(rows: &str, regime: &str, name: &str, plan: &Plan, count: u64) {
+    if !regime.contains(rows) {
+        return;
+    }
     let row = null_row(plan, count);
     println!(
         "{regime:<20} {name:<28} {:>9.1} {:>12.1} {:>10.1} {:>11.1}  {}",
@@ -66,7 +74,7 @@ fn null_line(regime: &str, name: &str, plan: &Plan, count: u64) {
 }
 
 /// Unequal arms: how often and after how many requests the better one is named.
-fn power(count: u64) {
+fn power(count: u64, rows: &str) {
     println!(
         "\nunequal arms, {count} runs, a look every 10 (1 where 1,000 and fewer decide): power, and mean requests as a multiple of a fixed-size test's \
          (5 %, power 0.9).\n\"counted\": whose outcomes were known at the verdict; \"served\": with those under way; \
@@ -78,28 +86,31 @@ fn power(count: u64) {
     );
     let name = |base: f64, effect: f64| format!("goodput {base:.2} +{:.0} %", 100.0 * effect);
     for (base, effect) in [(0.6, 0.1), (0.6, 0.2), (0.6, 0.5), (0.3, 0.1), (0.3, 0.2), (0.3, 0.5), (0.8, 0.1)] {
-        power_line(&name(base, effect), &unequal_arms(Kind::Independent, base, effect), 1.1, count);
+        power_line(rows, &name(base, effect), &unequal_arms(Kind::Independent, base, effect), 1.1, count);
     }
     for effect in [0.1, 0.2] {
         let plan = unequal_arms(Kind::Lengths, 0.5, effect);
-        power_line(&format!("{}, lengths not told", name(0.5, effect)), &plan, 1.1, count);
+        power_line(rows, &format!("{}, lengths not told", name(0.5, effect)), &plan, 1.1, count);
         let plan = Plan { is_adjusted: true, ..plan };
-        power_line(&format!("{}, adjusted for lengths", name(0.5, effect)), &plan, 1.0, count);
+        power_line(rows, &format!("{}, adjusted for lengths", name(0.5, effect)), &plan, 1.0, count);
     }
     for effect in [0.1, 0.2, 0.5] {
         let plan = Plan { metric: Metric::LatencyP95, ..unequal_arms(Kind::Independent, 0.6, effect) };
-        power_line(&format!("p95 -{:.0} %", 100.0 * effect), &plan, 1.1, count);
+        power_line(rows, &format!("p95 -{:.0} %", 100.0 * effect), &plan, 1.1, count);
     }
     for (load, correlation) in [("0.99", 0.99), ("0.999", 0.999)] {
         for effect in [0.1, 0.2, 0.5] {
             let plan = unequal_arms(Kind::Autocorrelated(correlation), 0.6, effect);
             let plan = Plan { is_switchback: true, ..plan };
-            power_line(&format!("blocks, {}, load {load}", name(0.6, effect)), &plan, 2.0, count);
+            power_line(rows, &format!("blocks, {}, load {load}", name(0.6, effect)), &plan, 2.0, count);
         }
     }
 }
 
-fn power_line(name: &str, plan: &Plan, aim: f64, count: u64) {
+fn power_line(rows: &str, name: &str, plan: &Plan, aim: f64, count: u64) {
+    if !name.contains(rows) {
+        return;
+    }
     let row = power_row(plan, count);
     let times = |requests: f64| format!("{:.2} x", requests / row.fixed);
     let other = |rule: &Effort| format!("{:.2} {}", rule.power, times(rule.requests));
@@ -117,22 +128,25 @@ fn power_line(name: &str, plan: &Plan, aim: f64, count: u64) {
 }
 
 /// As users meet it: with ramp, guardrail and confirmation.
-fn lives(null_runs: u64, power_runs: u64) {
+fn lives(null_runs: u64, power_runs: u64, rows: &str) {
     println!("\ndefault ramp, error-rate guardrail and confirmation, per request, goodput: % of runs\n");
     println!(
         "{:<44} {:>9} {:>10} {:>9} {:>22}",
         "traffic", "promoted", "confirmed", "reverted", "served until a verdict"
     );
     for (name, kind) in KINDS {
-        life_line(&format!("equal arms, {name}"), &equal_arms(kind, NULL_REQUESTS), null_runs);
+        life_line(rows, &format!("equal arms, {name}"), &equal_arms(kind, NULL_REQUESTS), null_runs);
     }
     for effect in [0.1, 0.2, 0.5] {
         let plan = Plan { requests: 60_000, look_every: 100, ..unequal_arms(Kind::Independent, 0.6, effect) };
-        life_line(&format!("goodput 0.60 +{:.0} %", 100.0 * effect), &plan, power_runs);
+        life_line(rows, &format!("goodput 0.60 +{:.0} %", 100.0 * effect), &plan, power_runs);
     }
 }
 
-fn life_line(name: &str, plan: &Plan, count: u64) {
+fn life_line(rows: &str, name: &str, plan: &Plan, count: u64) {
+    if !name.contains(rows) {
+        return;
+    }
     let row = life_row(plan, count);
     println!(
         "{name:<44} {:>9.1} {:>10.1} {:>9.1} {:>22.0}",
