@@ -2,6 +2,7 @@
 """Measures perfhost beside other proxies in one run, and prints one table. `make bench` calls this.
 
     python3 tests/bench/run.py [--seconds 4] [--rounds 3] [--only perfhost,nginx] [--swap-seconds 20] [--json FILE]
+    python3 tests/bench/run.py --only experiments [--experiment-runs 1000]
 
 Every round measures every target in turn, so that a machine whose speed drifts drifts for all; the median of the rounds
 counts. nginx and vllm-router are measured where they are installed (PATH, or VLLM_ROUTER for the second).
@@ -224,6 +225,16 @@ def history_queries():
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
+def experiments(runs):
+    """False winners, power and requests of simulated experiments. The same on every machine; only its speed differs."""
+    subprocess.run(
+        ["cargo", "build", "--release", "--locked", "--package", "perfhost-strategy", "--example", "experiment_simulation"],
+        cwd=ROOT, check=True)
+    print("\nexperiments (simulated, see docs/experiments-statistics.md):\n", flush=True)
+    program = TARGET / "examples" / "experiment_simulation"
+    subprocess.run([program, str(runs), str(max(1, runs * 2 // 5))], check=True)
+
+
 def figures(value, path=""):
     """The numbers in a nested result, each with its path."""
     if isinstance(value, dict):
@@ -244,7 +255,11 @@ def main():
     parser.add_argument("--only", type=lambda text: text.split(","), default=[])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--swap-seconds", type=float, default=20, help="0 for no swaps")
+    parser.add_argument("--experiment-runs", type=int, default=1000, help="runs with equal arms, of each kind; 0 for none")
     options = parser.parse_args()
+    if options.only == ["experiments"]:
+        experiments(options.experiment_runs)
+        return
     build = ["cargo", "build", "--release", "--locked", "--package", "perfhost", "--package", "perfhost-bench"]
     subprocess.run(build, cwd=ROOT, check=True)
     for package, example in [("perfhost-wasm", "strategy_calls"), ("perfhost-telemetry", "history_queries")]:
@@ -280,6 +295,8 @@ def main():
         print("\nquestions to history (one metric of one scope, the store holding thirty days):")
         for name, figure in figures(queries):
             print(f"  {name:44} {figure}")
+    if options.experiment_runs and (not options.only or "experiments" in options.only):
+        experiments(options.experiment_runs)
     if options.json:
         options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "swaps": swapped, "strategy_calls": calls, "history_queries": queries}, indent=1))
 
