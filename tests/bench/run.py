@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures perfhost beside other proxies in one run, and prints one table. `make bench` calls this.
 
-    python3 tests/bench/run.py [--seconds 4] [--rounds 3] [--only perfhost,nginx] [--swap-seconds 20] [--json FILE]
+    python3 tests/bench/run.py [--seconds 4] [--rounds 3] [--only perfhost,nginx] [--swap-seconds 20] [--calls 1000000] [--json FILE]
 
 Every round measures every target in turn, so that a machine whose speed drifts drifts for all; the median of the rounds
 counts. nginx and vllm-router are measured where they are installed (PATH, or VLLM_ROUTER for the second).
@@ -22,6 +22,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import strategies
 import swaps
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -207,29 +208,6 @@ def show(all_targets):
             print(f"\n{target.name}: a cache hit takes {target.median('hit', 'p50_us'):.0f} us (p50), {target.median('hit', 'p99_us'):.0f} us (p99)")
 
 
-def strategy_calls():
-    """What calls into a strategy cost, from the sandbox's own measurement."""
-    program = TARGET / "examples" / "strategy_calls"
-    guest = next((ROOT / "target" / "guests").glob("**/guest/balanced.wasm"), None)
-    if not program.exists() or guest is None:
-        return None
-    done = subprocess.run([program, guest], capture_output=True, text=True)
-    return json.loads(done.stdout) if done.returncode == 0 else None
-
-
-def figures(value, path=""):
-    """The numbers in a nested result, each with its path."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from figures(inner, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for at, inner in enumerate(value):
-            name = f"{inner['candidates']} candidates" if isinstance(inner, dict) and "candidates" in inner else str(at)
-            yield from figures(inner, f"{path} {name}")
-    elif isinstance(value, (int, float)):
-        yield path, f"{value:,.1f}"
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4)
@@ -237,6 +215,7 @@ def main():
     parser.add_argument("--only", type=lambda text: text.split(","), default=[])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--swap-seconds", type=float, default=20, help="0 for no swaps")
+    parser.add_argument("--calls", type=int, default=1_000_000, help="plans one after another, in each language")
     options = parser.parse_args()
     build = ["cargo", "build", "--release", "--locked", "--package", "perfhost", "--package", "perfhost-bench"]
     subprocess.run(build, cwd=ROOT, check=True)
@@ -262,11 +241,10 @@ def main():
     show(found)
     if swapped:
         swaps.show(swapped)
-    calls = strategy_calls()
+    built_in = next((ROOT / "target" / "guests").glob("**/guest/balanced.wasm"), None)
+    calls = strategies.measure(TARGET / "examples" / "strategy_calls", options.calls, built_in)
     if calls:
-        print("\nstrategy calls (balanced, warm instance unless said):")
-        for name, figure in figures(calls):
-            print(f"  {name:44} {figure}")
+        strategies.show(calls)
     if options.json:
         options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "swaps": swapped, "strategy_calls": calls}, indent=1))
 

@@ -190,6 +190,7 @@ fn describe(strategy: &dyn Strategy) -> Value {
         "name": identity.name, "version": identity.version, "digest": identity.digest, "world": identity.world,
         "source": identity.source, "summary": description.summary, "goal": description.goal, "reads": description.reads,
         "turns": description.turns, "parameters": description.parameters, "warm_instances": strategy.warm_instances(),
+        "instances": strategy.instances(),
     })
 }
 
