@@ -2,10 +2,15 @@
 //!
 //! perfhost-wasm implements it for components; tests implement it natively.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::advice::{Advice, Choice};
+use crate::grant::Grants;
 use crate::journal::Told;
 use crate::knob::OfferedKnob;
 use crate::observation::Hardware;
@@ -70,6 +75,20 @@ pub struct Identity {
     /// Where it was loaded from: `built-in NAME`, a path, or `upload NAME`.
     pub source: String,
 }
+
+/// What the host holds one strategy to: the stricter of its own rules and those for this strategy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Allowance {
+    /// What it may do.
+    pub grants: Grants,
+    /// Time that it may take to plan one request, where it has less than the `plan_budget_us` knob says.
+    #[serde(skip)]
+    pub plan_budget: Option<Duration>,
+    /// Its limits by name; the unit is the name's ending, or a count. Empty where nothing limits it.
+    pub limits: BTreeMap<&'static str, u64>,
+}
+
+static UNLIMITED: LazyLock<Allowance> = LazyLock::new(Allowance::default);
 
 /// Bytes of linear memory of a strategy's instances; 0 where there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -244,6 +263,11 @@ pub trait Strategy: Send + Sync {
 
     /// What it says of itself.
     fn description(&self) -> &Description;
+
+    /// What it is held to. A strategy that is part of the host may do everything.
+    fn allowance(&self) -> &Allowance {
+        &UNLIMITED
+    }
 
     /// Sets the user's parameters and the knobs it may turn.
     fn configure(&self, parameters: &[(String, String)], knobs: &[OfferedKnob]) -> Result<(), StrategyError>;

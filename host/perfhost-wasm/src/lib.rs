@@ -7,7 +7,8 @@
 //!
 //! Map, from the outside in:
 //!
-//! - [`runtime`]: the sandbox of one process; [`limits`]: what strategies may use; `ticker` and `deadline`: time limits
+//! - [`runtime`]: the sandbox of one process; `ticker` and `deadline`: time limits
+//! - [`limits`]: what strategies may use; [`terms`]: what one of them is granted, and where it may use less
 //! - [`load`]: from a file to a strategy, stage by stage; [`error`]: how that fails; [`inspect`]: what it shows
 //! - `background`: the threads on which a strategy is loaded while requests are served
 //! - `cache`: compiled code on disk, in a folder that only perfhost writes
@@ -41,12 +42,14 @@ pub mod inspect;
 pub mod limits;
 pub mod load;
 pub mod runtime;
+pub mod terms;
 
 pub use error::{LoadError, LoadFailure, Stage};
 pub use host::history::{History, HistoryPoint, NoHistory};
 pub use host::log::{LogLevel, LogLine};
 pub use inspect::{ImportReport, Inspection};
-pub use limits::{LimitInForce, Limits};
+pub use limits::{LimitInForce, LimitKey, Limits};
 pub use load::StageReport;
 pub use load::component::Answer;
 pub use runtime::{PluginSource, Runtime, RuntimeConfig};
+pub use terms::{Terms, TermsOf};

@@ -12,7 +12,8 @@ mod types;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use perfhost_strategy::strategy::{Description, Identity, World};
+use perfhost_strategy::Grant;
+use perfhost_strategy::strategy::{Allowance, Description, Identity, World};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
@@ -24,6 +25,7 @@ use crate::instance::Exports;
 use crate::load::component::Shape;
 use crate::runtime::{PluginSource, Runtime};
 use crate::strategy::{Prepared, Role, WasmStrategy};
+use crate::terms::{Terms, TermsOf};
 use crate::wasi::Given;
 
 /// How one stage went.
@@ -54,6 +56,7 @@ pub(crate) struct Report {
     pub(crate) shape: Option<Shape>,
     pub(crate) world: Option<World>,
     pub(crate) description: Option<Description>,
+    pub(crate) allowance: Option<Allowance>,
     pub(crate) log: Option<Arc<Log>>,
 }
 
@@ -71,16 +74,21 @@ pub(crate) fn load(
     runtime: &Arc<Runtime>,
     source: &PluginSource,
     history: Arc<dyn History>,
+    terms_of: &TermsOf<'_>,
     report: &mut Report,
 ) -> Result<Arc<WasmStrategy>, LoadError> {
     let mut loader = Loader { runtime, source, report, strategy: None };
-    let strategy = loader.run(history)?;
+    let strategy = loader.run(history, terms_of)?;
     runtime.remember_log(&strategy.1, &strategy.2);
     Ok(strategy.0)
 }
 
 impl Loader<'_> {
-    fn run(&mut self, history: Arc<dyn History>) -> Result<(Arc<WasmStrategy>, String, Arc<Log>), LoadError> {
+    fn run(
+        &mut self,
+        history: Arc<dyn History>,
+        terms_of: &TermsOf<'_>,
+    ) -> Result<(Arc<WasmStrategy>, String, Arc<Log>), LoadError> {
         let (runtime, source) = (self.runtime, self.source);
         self.stage(Stage::Size, |_| {
             let (size, limit) = (source.bytes.len() as u64, runtime.limits.max_file_bytes);
@@ -98,13 +106,14 @@ impl Loader<'_> {
             loader.report.world = Some(world(&exports));
             Ok((format!("world {:?}", world(&exports)).to_lowercase(), (pre, exports)))
         })?;
-        let world = world(&exports);
-        let prepared = Prepared {
+        let mut prepared = Prepared {
             runtime: runtime.clone(),
+            limits: runtime.limits.clone(),
             pre,
             exports,
             log: log.clone(),
-            history,
+            guest_log: log.clone(),
+            history: Some(history),
             given: Arc::new(Given::default()),
         };
         let limit = runtime.limits.load_timeout.into();
@@ -118,6 +127,17 @@ impl Loader<'_> {
         })?;
         self.strategy = Some(format!("{}@{}", description.name, description.version));
         self.report.description = Some(description.clone());
+        let allowance = self.stage(Stage::Grants, |loader| {
+            let terms = terms_of(&description.name);
+            let allowance = hold_to(&terms, &mut prepared);
+            loader.report.allowance = Some(allowance.clone());
+            if terms != Terms::default() {
+                // What was granted and used before the name was known does not count.
+                trial = prepared.instantiate(Role::Control, limit).map_err(LoadFailure::Guest)?;
+                trial.describe(prepared.context(), limit).map_err(LoadFailure::Guest)?;
+            }
+            Ok((terms.words(), allowance))
+        })?;
         self.stage(Stage::Smoke, |_| {
             let note = smoke::run(&prepared, &mut trial, limit).map_err(LoadFailure::Guest)?;
             Ok((note, ()))
@@ -127,10 +147,10 @@ impl Loader<'_> {
             name: description.name.clone(),
             version: description.version.clone(),
             digest: digest.clone(),
-            world,
+            world: world(&prepared.exports),
             source: source.name.clone(),
         };
-        Ok((WasmStrategy::new(prepared, identity, description), digest, log))
+        Ok((WasmStrategy::new(prepared, identity, description, allowance), digest, log))
     }
 
     /// The stages from parsing to machine code, or the cache's answer; and the plugin's digest.
@@ -200,6 +220,21 @@ impl Loader<'_> {
         let detail = outcome.unwrap_or_else(ToString::to_string);
         self.report.stages.push(StageReport { stage, is_passed, duration_us, detail, fix });
     }
+}
+
+/// Takes away what the terms do not grant, and narrows the limits.
+fn hold_to(terms: &Terms, prepared: &mut Prepared) -> Allowance {
+    prepared.limits = terms.narrow(&prepared.limits);
+    if !terms.grants.allow(Grant::Log) {
+        prepared.guest_log = Log::deaf(&prepared.limits);
+    }
+    if !terms.grants.allow(Grant::History) {
+        prepared.history = None;
+    }
+    if !terms.grants.allow(Grant::Plan) {
+        prepared.exports.route = None;
+    }
+    terms.allowance(&prepared.limits)
 }
 
 /// The world whose exports these are.

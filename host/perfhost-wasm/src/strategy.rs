@@ -12,7 +12,7 @@ use perfhost_strategy::advice::{Advice, Choice};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::Hardware;
 use perfhost_strategy::plan::FleetNames;
-use perfhost_strategy::strategy::{Description, Identity, InstanceCounts, InstanceMemory};
+use perfhost_strategy::strategy::{Allowance, Description, Identity, InstanceCounts, InstanceMemory};
 use perfhost_strategy::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 use wasmtime::component::InstancePre;
 
@@ -21,6 +21,7 @@ use crate::guest::Guest;
 use crate::host::history::History;
 use crate::host::log::{Log, LogLevel};
 use crate::instance::{Condition, Context, Exports, Instance};
+use crate::limits::Limits;
 use crate::pool::Pool;
 use crate::runtime::Runtime;
 use crate::setup::{Setup, SharedSetup};
@@ -33,10 +34,16 @@ const SPARE: usize = 1;
 /// A component that is ready to be instantiated, with what its instances share.
 pub(crate) struct Prepared {
     pub(crate) runtime: Arc<Runtime>,
+    /// The runtime's, narrowed by the strategy's terms.
+    pub(crate) limits: Limits,
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) exports: Exports,
+    /// What the host writes about the strategy.
     pub(crate) log: Arc<Log>,
-    pub(crate) history: Arc<dyn History>,
+    /// Where the strategy's own lines go.
+    pub(crate) guest_log: Arc<Log>,
+    /// Absent when it is not granted.
+    pub(crate) history: Option<Arc<dyn History>>,
     pub(crate) given: Arc<Given>,
 }
 
@@ -51,15 +58,15 @@ pub(crate) enum Role {
 
 impl Prepared {
     pub(crate) fn context(&self) -> Context<'_> {
-        Context { limits: &self.runtime.limits, ticker: &self.runtime.ticker }
+        Context { limits: &self.limits, ticker: &self.runtime.ticker }
     }
 
     /// A new instance to which nothing has been said.
     pub(crate) fn instantiate(&self, role: Role, limit: Limit) -> Result<Instance, StrategyError> {
-        let history = (role == Role::Control).then(|| self.history.clone());
+        let history = self.history.clone().filter(|_| role == Role::Control);
         let guest = Guest::new(
-            &self.runtime.limits,
-            self.log.clone(),
+            &self.limits,
+            self.guest_log.clone(),
             history,
             Wasi::new(self.given.clone()),
             Deadline::new(self.runtime.ticker.clone()),
@@ -73,6 +80,7 @@ pub(crate) struct WasmStrategy {
     prepared: Prepared,
     identity: Identity,
     description: Description,
+    allowance: Allowance,
     setup: SharedSetup,
     control: Mutex<Option<Instance>>,
     pool: Pool,
@@ -85,8 +93,13 @@ pub(crate) struct WasmStrategy {
 }
 
 impl WasmStrategy {
-    pub(crate) fn new(prepared: Prepared, identity: Identity, description: Description) -> Arc<Self> {
-        let limits = prepared.runtime.limits.clone();
+    pub(crate) fn new(
+        prepared: Prepared,
+        identity: Identity,
+        description: Description,
+        allowance: Allowance,
+    ) -> Arc<Self> {
+        let limits = prepared.limits.clone();
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             is_waiting_for_keeper: AtomicBool::new(false),
@@ -98,6 +111,7 @@ impl WasmStrategy {
             prepared,
             identity,
             description,
+            allowance,
         })
     }
 
@@ -110,7 +124,7 @@ impl WasmStrategy {
         let mut instance = self.prepared.instantiate(role, self.call_limit)?;
         instance.describe(self.prepared.context(), self.call_limit)?;
         self.bring_up_to_date(&mut instance, &self.setup.load())?;
-        instance.mark_ready(&self.prepared.runtime.limits, role);
+        instance.mark_ready(&self.prepared.limits, role);
         Ok(instance)
     }
 
@@ -174,7 +188,7 @@ impl WasmStrategy {
                 self.prepared.log.write(LogLevel::Error, &format!("a planning instance was dropped: {error}"));
                 self.give(instance, Condition::Failed);
             } else {
-                let condition = instance.condition(&self.prepared.runtime.limits);
+                let condition = instance.condition(&self.prepared.limits);
                 self.give(instance, condition);
             }
         }
@@ -233,6 +247,10 @@ impl Strategy for WasmStrategy {
 
     fn description(&self) -> &Description {
         &self.description
+    }
+
+    fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     fn configure(&self, parameters: &[(String, String)], knobs: &[OfferedKnob]) -> Result<(), StrategyError> {
@@ -314,7 +332,7 @@ impl Strategy for WasmStrategy {
             return Err(error);
         }
         let plan = instance.plan(self.prepared.context(), self.plan_limit, asked, candidates);
-        let condition = instance.condition(&self.prepared.runtime.limits);
+        let condition = instance.condition(&self.prepared.limits);
         self.give(instance, condition);
         plan
     }
