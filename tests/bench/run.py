@@ -243,8 +243,7 @@ def main():
         swaps.show(swapped)
     built_in = next((ROOT / "target" / "guests").glob("**/guest/balanced.wasm"), None)
     calls = strategies.measure(TARGET / "examples" / "strategy_calls", options.calls, built_in)
-    if calls:
-        strategies.show(calls)
+    strategies.show(calls)
     if options.json:
         options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "swaps": swapped, "strategy_calls": calls}, indent=1))
 
