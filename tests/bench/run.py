@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures perfhost beside other proxies in one run, and prints one table. `make bench` calls this.
 
-    python3 tests/bench/run.py [--seconds 4] [--rounds 3] [--only perfhost,nginx] [--swap-seconds 20] [--json FILE]
+    python3 tests/bench/run.py [--seconds 4] [--rounds 3] [--only perfhost,nginx] [--swap-seconds 20] [--calls 1000000] [--json FILE]
     python3 tests/bench/run.py --only experiments [--experiment-runs 1000]
 
 Every round measures every target in turn, so that a machine whose speed drifts drifts for all; the median of the rounds
@@ -23,6 +23,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import strategies
 import swaps
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -208,16 +209,6 @@ def show(all_targets):
             print(f"\n{target.name}: a cache hit takes {target.median('hit', 'p50_us'):.0f} us (p50), {target.median('hit', 'p99_us'):.0f} us (p99)")
 
 
-def strategy_calls():
-    """What calls into a strategy cost, from the sandbox's own measurement."""
-    program = TARGET / "examples" / "strategy_calls"
-    guest = next((ROOT / "target" / "guests").glob("**/guest/balanced.wasm"), None)
-    if not program.exists() or guest is None:
-        return None
-    done = subprocess.run([program, guest], capture_output=True, text=True)
-    return json.loads(done.stdout) if done.returncode == 0 else None
-
-
 def history_queries():
     """What a question to thirty days of history costs, from telemetry's own measurement."""
     program = TARGET / "examples" / "history_queries"
@@ -256,6 +247,7 @@ def main():
     parser.add_argument("--json", type=Path)
     parser.add_argument("--swap-seconds", type=float, default=20, help="0 for no swaps")
     parser.add_argument("--experiment-runs", type=int, default=1000, help="runs with equal arms, of each kind; 0 for none")
+    parser.add_argument("--calls", type=int, default=1_000_000, help="plans one after another, in each language")
     options = parser.parse_args()
     if options.only == ["experiments"]:
         experiments(options.experiment_runs)
@@ -285,11 +277,9 @@ def main():
     show(found)
     if swapped:
         swaps.show(swapped)
-    calls = strategy_calls()
-    if calls:
-        print("\nstrategy calls (balanced, warm instance unless said):")
-        for name, figure in figures(calls):
-            print(f"  {name:44} {figure}")
+    built_in = next((ROOT / "target" / "guests").glob("**/guest/balanced.wasm"), None)
+    calls = strategies.measure(TARGET / "examples" / "strategy_calls", options.calls, built_in)
+    strategies.show(calls)
     queries = history_queries()
     if queries:
         print("\nquestions to history (one metric of one scope, the store holding thirty days):")
