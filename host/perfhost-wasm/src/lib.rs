@@ -47,5 +47,5 @@ pub use host::log::{LogLevel, LogLine};
 pub use inspect::{ImportReport, Inspection};
 pub use limits::{LimitInForce, Limits};
 pub use load::StageReport;
-pub use load::component::Answer;
+pub use load::component::{Answer, contract};
 pub use runtime::{PluginSource, Runtime, RuntimeConfig};

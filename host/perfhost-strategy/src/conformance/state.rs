@@ -7,6 +7,8 @@ use super::cases::{Case, ordinary};
 use super::finding::Severity::{Error, Note, Warning};
 use super::trial::Trial;
 use super::tuning::is_same_answer;
+use crate::observation::metric;
+use crate::proposal::Measurement;
 use crate::{Outcome, Proposal, Strategy, StrategyError, Verdict};
 
 /// Observations before each round trip.
@@ -14,6 +16,10 @@ const BETWEEN_TRIPS: u64 = 20;
 
 /// Round trips.
 const TRIPS: u64 = 4;
+
+/// Time between the last observation before a round trip and the first one after it. What is under way ends before it,
+/// and pauses are over after it: what matters then was learned, and that is what must survive.
+const REST_MS: u64 = 3_600_000;
 
 /// Observations after each, in which the answers must be the same.
 const AFTER: u64 = 3;
@@ -26,10 +32,13 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
         if trial.is_given_up() {
             return Ok(());
         }
+        let mut open = Vec::new();
         for at in 0..BETWEEN_TRIPS {
-            live(trial, strategy.as_ref(), trip * BETWEEN_TRIPS + at);
+            let case = later(ordinary(&mut trial.numbers, trip * BETWEEN_TRIPS + at), trip * REST_MS);
+            open.extend(live(trial, strategy.as_ref(), &case));
         }
-        let case = ordinary(&mut trial.numbers, (trip + 1) * BETWEEN_TRIPS);
+        close(trial, strategy.as_ref(), open);
+        let case = later(ordinary(&mut trial.numbers, (trip + 1) * BETWEEN_TRIPS), (trip + 1) * REST_MS);
         if !trial.tell(strategy.as_ref(), &case) {
             return Ok(());
         }
@@ -41,24 +50,45 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
     foreign(trial, &first, &newest)
 }
 
-/// One moment in service: everything asked for is applied.
-fn live<E>(trial: &mut Trial<'_, E>, strategy: &dyn Strategy, at: u64) {
-    let case = ordinary(&mut trial.numbers, at);
-    if !trial.tell(strategy, &case) {
-        return;
+/// The case, so much later.
+fn later(mut case: Case, by_ms: u64) -> Case {
+    case.observation.now_ms += by_ms;
+    case
+}
+
+/// One moment in service: everything asked for is applied. Gives what was.
+fn live<E>(trial: &mut Trial<'_, E>, strategy: &dyn Strategy, case: &Case) -> Vec<Proposal> {
+    if !trial.tell(strategy, case) {
+        return Vec::new();
     }
-    let Ok(proposals) = trial.propose(strategy, &case) else { return };
-    let applied = |proposal: Proposal| Outcome {
-        name: proposal.name,
-        scope: proposal.scope,
-        proposed: proposal.value,
-        verdict: Verdict::Applied,
-        detail: String::new(),
-        measured: None,
-    };
-    let outcomes: Vec<Outcome> = proposals.into_iter().map(applied).collect();
+    let Ok(proposals) = trial.propose(strategy, case) else { return Vec::new() };
+    let outcomes: Vec<Outcome> = proposals.iter().map(|proposal| applied(proposal, None)).collect();
     let learned = strategy.learn(&outcomes);
     trial.passed(learned, "round trip");
+    proposals
+}
+
+/// The second outcome of every change that was applied: it is kept, and it helped.
+fn close<E>(trial: &mut Trial<'_, E>, strategy: &dyn Strategy, open: Vec<Proposal>) {
+    let outcomes = open.iter().map(|proposal| {
+        let expected = proposal.expected.as_ref().map(|expected| expected.metric.clone());
+        let metric = expected.unwrap_or_else(|| metric::RESPONSE_TIME.to_owned());
+        applied(proposal, Some(Measurement { metric, before: 100.0, after: 80.0 }))
+    });
+    let outcomes: Vec<Outcome> = outcomes.collect();
+    let learned = strategy.learn(&outcomes);
+    trial.passed(learned, "round trip");
+}
+
+fn applied(proposal: &Proposal, measured: Option<Measurement>) -> Outcome {
+    Outcome {
+        name: proposal.name.clone(),
+        scope: proposal.scope.clone(),
+        proposed: proposal.value.clone(),
+        verdict: Verdict::Applied,
+        detail: String::new(),
+        measured,
+    }
 }
 
 /// Two fresh instances get the state: they must agree with each other, and save the same state again.
@@ -88,9 +118,10 @@ fn round_trip<E>(trial: &mut Trial<'_, E>, live: &Arc<dyn Strategy>, case: &Case
         let fix = "let `restore` take over all that `save` wrote, and write it in one order";
         trial.findings.add(Warning, "state-changed", "save", (place.clone(), says, fix));
     }
-    let mut numbers = trial.numbers.clone();
+    let (mut numbers, now_ms) = (trial.numbers.clone(), case.observation.now_ms);
     for at in 0..AFTER {
-        let case = if at == 0 { case.clone() } else { ordinary(&mut numbers, at) };
+        let mut case = if at == 0 { case.clone() } else { ordinary(&mut numbers, at) };
+        case.observation.now_ms = now_ms + at * u64::from(case.observation.interval_ms);
         let instances = [&one, &other, live];
         if !instances.iter().all(|instance| trial.tell(instance.as_ref(), &case)) {
             return Ok(());

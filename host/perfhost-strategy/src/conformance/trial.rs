@@ -10,8 +10,8 @@ use super::{Figures, Options, Report};
 use crate::strategy::World;
 use crate::{Candidate, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 
-/// Failures of one kind after which a phase is given up: each may take the whole time limit of a call.
-pub(super) const MOST_FAILURES: u64 = 5;
+/// Failed calls after which a phase is given up: each may take the whole time limit of a call.
+const MOST_FAILURES: u64 = 5;
 
 /// Times that are kept of each kind of call.
 const MOST_TIMES: usize = 4_096;
@@ -25,6 +25,8 @@ pub(super) struct Trial<'a, E> {
     pub(super) figures: Figures,
     propose_times: Vec<Duration>,
     plan_times: Vec<Duration>,
+    /// Calls of this phase that failed otherwise than in the strategy's own words.
+    failures: u64,
 }
 
 impl<'a, E> Trial<'a, E> {
@@ -37,7 +39,14 @@ impl<'a, E> Trial<'a, E> {
             figures: Figures::default(),
             propose_times: Vec::new(),
             plan_times: Vec::new(),
+            failures: 0,
         }
+    }
+
+    /// A new phase begins; what failed in earlier ones does not count against it.
+    pub(super) fn begin(&mut self, phase: &str) {
+        self.failures = 0;
+        (self.options.progress)(phase);
     }
 
     /// An instance to which nothing has been said.
@@ -103,15 +112,15 @@ impl<'a, E> Trial<'a, E> {
             StrategyError::Fault { .. } => Severity::Warning,
             _ => Severity::Error,
         };
+        self.failures += u64::from(!matches!(error, StrategyError::Fault { .. }));
         let (code, call) = (error.code(), error.call());
-        self.findings.add(severity, code, call, (format!("{call}, {place}"), error.to_string(), error.fix()));
+        let said = (format!("{call}, {place}"), error.to_string(), error.fix());
+        self.findings.add_with_log(severity, code, call, said, self.options.log);
     }
 
-    /// Whether so many calls failed that more would only cost time.
+    /// Whether so many calls of this phase failed that more would only cost time.
     pub(super) fn is_given_up(&self) -> bool {
-        ["trap", "timeout", "out-of-memory", "output-too-large", "invalid-answer", "not-granted"]
-            .iter()
-            .any(|code| self.findings.times(code) >= MOST_FAILURES)
+        self.failures >= MOST_FAILURES
     }
 
     /// The middle of the plan times so far.
@@ -124,6 +133,11 @@ impl<'a, E> Trial<'a, E> {
         self.figures.plan_p50_us = middle(&self.plan_times).as_secs_f64() * 1e6;
         Report { findings: self.findings.sorted(), figures: self.figures }
     }
+}
+
+/// Whether the instance is lost, or may be, with what it had in memory.
+pub(super) fn is_lost<T>(answer: &Result<T, StrategyError>) -> bool {
+    matches!(answer, Err(error) if !matches!(error, StrategyError::Fault { .. }))
 }
 
 fn keep(times: &mut Vec<Duration>, time: Duration) {

@@ -3,7 +3,7 @@
 use super::cases::{Case, extremes, ordinary};
 use super::finding::Severity::Error;
 use super::proposals;
-use super::trial::Trial;
+use super::trial::{Trial, is_lost};
 use crate::decision::writable;
 use crate::proposal::Measurement;
 use crate::{Outcome, Proposal, Scope, Strategy, StrategyError, Value, Verdict};
@@ -15,7 +15,7 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
     trial.figures.recorded = trial.options.recorded.len() as u64;
     cases.extend(trial.options.recorded.iter().cloned());
     let Some(first) = cases.first() else { return Ok(()) };
-    let (one, other) = (trial.told(first)?, trial.told(first)?);
+    let (mut one, mut other) = (trial.told(first)?, trial.told(first)?);
     let turns = one.description().turns.clone();
     let mut open: Vec<Proposal> = Vec::new();
     for case in &cases {
@@ -32,22 +32,36 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
         if !is_same_answer(&answer, &again) {
             not_deterministic(trial, case, &answer, &again);
         }
+        let mut is_lost_now = is_lost(&answer) || is_lost(&again);
         let place = format!("case {:?}", case.name);
-        let Ok(proposals) = answer.map_err(|error| trial.failed(&error, &place)) else { continue };
-        trial.figures.proposals += proposals.len() as u64;
-        proposals::judge(&mut trial.findings, case, &turns, &proposals);
-        let outcomes = outcomes(trial, &mut open, proposals);
-        let learned = [one.learn(&outcomes), other.learn(&outcomes)];
-        for learned in learned {
-            trial.passed(learned, &place);
+        match answer {
+            Err(error) => trial.failed(&error, &place),
+            Ok(proposals) => {
+                trial.figures.proposals += proposals.len() as u64;
+                proposals::judge(&mut trial.findings, case, &turns, &proposals);
+                let outcomes = outcomes(trial, &mut open, proposals);
+                for instance in [&one, &other] {
+                    is_lost_now |= !learn_and_save(trial, instance.as_ref(), &outcomes, &place);
+                }
+            }
         }
-        let saved = one.save();
-        if let Some(state) = trial.passed(saved, &place) {
-            trial.figures.state_bytes = trial.figures.state_bytes.max(state.len() as u64);
+        // What one has lost with its memory and the other has not would look like chance from then on.
+        if is_lost_now {
+            open.clear();
+            (one, other) = (trial.told(case)?, trial.told(case)?);
         }
     }
     stray_outcomes(trial, one.as_ref());
     Ok(())
+}
+
+/// Whether both calls passed.
+fn learn_and_save<E>(trial: &mut Trial<'_, E>, strategy: &dyn Strategy, outcomes: &[Outcome], place: &str) -> bool {
+    let (learned, saved) = (strategy.learn(outcomes), strategy.save());
+    let has_learned = trial.passed(learned, place).is_some();
+    let Some(state) = trial.passed(saved, place) else { return false };
+    trial.figures.state_bytes = trial.figures.state_bytes.max(state.len() as u64);
+    has_learned
 }
 
 /// Whether two answers are the same to the last bit.

@@ -1,14 +1,14 @@
 //! What the author of a plugin can do about each way in which loading fails.
 
 use super::LoadFailure;
-use crate::load::component::{CONTRACT, VERSION};
+use crate::load::component::{CONTRACT, VERSION, contract};
 use crate::load::parse::PREVIEW_1;
 use crate::wasi;
 
 impl LoadFailure {
     /// What to do about it, as an instruction to the plugin's author.
     pub fn fix(&self) -> String {
-        let contract = format!("{CONTRACT}@{VERSION}");
+        let contract = contract();
         match self {
             LoadFailure::TooLarge { .. } => {
                 "build it optimised and strip its debug sections (`wasm-tools strip`), or leave out what it does not need"
@@ -44,7 +44,7 @@ impl LoadFailure {
 
 fn import_fix(import: &str) -> String {
     let (package, rest) = import.split_once('/').unwrap_or((import, ""));
-    let contract = format!("{CONTRACT}@{VERSION}");
+    let contract = contract();
     if import == PREVIEW_1 {
         return "build it for wasm32-unknown-unknown or wasm32-wasip2 instead of wasm32-wasip1".to_owned();
     }

@@ -1,11 +1,13 @@
 //! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results, [`plot`]
-//! draws them, [`sandbox`] runs strategies where no host does.
+//! draws them, [`sandbox`] runs strategies where no host does, [`waiting`] says what takes long, [`misuse`] marks wrong
+//! usage.
 
 pub mod client;
 pub mod decisions;
 pub mod engine;
 pub mod library;
 pub mod metrics;
+pub mod misuse;
 pub mod model;
 pub mod plot;
 pub mod plugin;
@@ -16,3 +18,4 @@ pub mod sandbox;
 pub mod serve;
 pub mod setup;
 pub mod status;
+pub mod waiting;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod given;
 mod history;
 mod inspect;
 mod list;

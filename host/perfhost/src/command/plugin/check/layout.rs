@@ -1,21 +1,31 @@
-//! A check's result as text for people: findings first, since they are what is acted on, then the stages and figures.
+//! A check's result as text for people: the stages and figures, and last, where a terminal stands when it is done, the
+//! findings with what to do about each, and the verdict.
 
 use perfhost_strategy::conformance::Finding;
 
 use super::{Checked, answer_words};
-use crate::command::print::{bytes, number, table};
+use crate::command::print::{bytes, counted, cut, number, table, wrapped};
 
-pub(super) fn layout(checked: &Checked) -> String {
+/// Widest text: longer lines are hard to read on any terminal.
+const WIDEST: usize = 120;
+
+/// Findings of one kind that are told in full; of the others only what they are about.
+const MOST_TOLD: usize = 8;
+
+/// Text that fits on a terminal of that width.
+pub(super) fn layout(checked: &Checked, width: usize) -> String {
+    let width = width.min(WIDEST);
     let inspection = &checked.inspection;
     let known = inspection.description.as_ref().map(|known| format!(" ({} {})", known.name, known.version));
-    let mut text = format!("{}{}, sha256 {}\n", inspection.plugin, known.unwrap_or_default(), inspection.digest);
-    text += &format!("\n{}", stages(checked));
+    let mut text = format!("{}{}\n", inspection.plugin, known.unwrap_or_default());
+    if !inspection.digest.is_empty() {
+        text += &format!("sha256 {}\n", inspection.digest);
+    }
+    text += &format!("\n{}", stages(checked, width));
     if !inspection.imports.is_empty() {
-        let rows: Vec<Vec<String>> = inspection
-            .imports
-            .iter()
-            .map(|import| vec![import.name.clone(), answer_words(import.answer).to_owned()])
-            .collect();
+        let row =
+            |import: &perfhost_wasm::ImportReport| vec![import.name.clone(), answer_words(import.answer).to_owned()];
+        let rows: Vec<Vec<String>> = inspection.imports.iter().map(row).collect();
         text += &format!("\n{}", table(&["IMPORT", "ANSWER"], &rows));
     }
     let sizes: Vec<Vec<String>> = checked
@@ -27,29 +37,11 @@ pub(super) fn layout(checked: &Checked) -> String {
         })
         .collect();
     text += &format!("\n{}", table(&["SIZE OF", "IS", "ALLOWED"], &sizes));
-    text += &format!("\nlimits of one strategy: {}\n", limits(checked));
-    if let Some(figures) = &checked.conformance {
-        text += &format!(
-            "\nconformance run with seed {}: {} observations ({} recorded), {} proposals and {} plans judged, {} calls on {} \
-             instances\n",
-            checked.seed,
-            figures.observations,
-            figures.recorded,
-            figures.proposals,
-            figures.plans,
-            figures.calls,
-            figures.instances
-        );
-        text += &format!("median of propose: {} us", number(figures.propose_p50_us));
-        if figures.plans > 0 {
-            text += &format!(", of a plan over 3 candidates: {} us", number(figures.plan_p50_us));
-        }
-        text.push('\n');
+    text += &format!("\n{}\n", wrapped(&format!("limits of one strategy: {}", limits(checked)), "  ", width));
+    text += &conformance(checked, width);
+    for alike in checked.findings.chunk_by(|one, next| one.severity == next.severity && one.code == next.code) {
+        text += &format!("\n{}", kind(alike, width));
     }
-    for finding in &checked.findings {
-        text += &format!("\n{}", one(finding));
-    }
-    let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     text += &format!(
         "\n{}: {}, {}, {}\n",
         if checked.errors == 0 { "passed" } else { "failed" },
@@ -60,7 +52,7 @@ pub(super) fn layout(checked: &Checked) -> String {
     text
 }
 
-fn stages(checked: &Checked) -> String {
+fn stages(checked: &Checked, width: usize) -> String {
     let rows: Vec<Vec<String>> = checked
         .inspection
         .stages
@@ -71,7 +63,8 @@ fn stages(checked: &Checked) -> String {
             vec![stage.stage.name().to_owned(), verdict.to_owned(), ms, stage.detail.clone()]
         })
         .collect();
-    table(&["STAGE", "VERDICT", "MS", "DETAIL"], &rows)
+    // Why a stage failed is told in full below.
+    table(&["STAGE", "VERDICT", "MS", "DETAIL"], &rows).lines().map(|line| cut(line, width) + "\n").collect()
 }
 
 fn limits(checked: &Checked) -> String {
@@ -81,19 +74,112 @@ fn limits(checked: &Checked) -> String {
             "count" => limit.value.to_string(),
             unit => format!("{} {unit}", limit.value),
         };
-        format!("{} {value}", limit.name)
+        format!("{} {value}", limit.name.replace('_', " "))
     });
     words.collect::<Vec<_>>().join(", ")
 }
 
-fn one(finding: &Finding) -> String {
-    let times = if finding.times > 1 { format!(" ({} times)", finding.times) } else { String::new() };
-    format!(
-        "{}[{}] {}{times}\n    {}\n    fix: {}\n",
-        finding.severity.name(),
-        finding.code,
-        finding.place,
-        finding.what,
-        finding.fix
-    )
+fn conformance(checked: &Checked, width: usize) -> String {
+    let Some(figures) = &checked.conformance else { return String::new() };
+    let ran = format!(
+        "conformance run with seed {}: {} observations ({} recorded), {} proposals and {} plans judged, {} calls on {} instances",
+        checked.seed,
+        figures.observations,
+        figures.recorded,
+        figures.proposals,
+        figures.plans,
+        figures.calls,
+        figures.instances
+    );
+    let mut text = format!("\n{}\n", wrapped(&ran, "  ", width));
+    text += &format!("median of propose: {} us", number(figures.propose_p50_us));
+    if figures.plan_p50_us > 0.0 {
+        text += &format!(", of a plan over 3 candidates: {} us", number(figures.plan_p50_us));
+    }
+    text + "\n"
+}
+
+/// Findings of one severity and code: each with its case, and the fix once where it is the same.
+fn kind(alike: &[Finding], width: usize) -> String {
+    let Some(first) = alike.first() else { return String::new() };
+    let heading = format!("{}[{}]", first.severity.name(), first.code);
+    let told = &alike[..alike.len().min(MOST_TOLD)];
+    let mut text = match alike {
+        [only] => format!("{heading} {}\n", cut(&place(only), width.saturating_sub(heading.len() + 1))),
+        several => format!("{heading} {}\n", counted(several.len(), "finding")),
+    };
+    for (at, finding) in told.iter().enumerate() {
+        let what =
+            if alike.len() > 1 { format!("{} ({})", finding.what, place(finding)) } else { finding.what.clone() };
+        text += &format!("{}\n", wrapped(&format!("    {what}"), "      ", width));
+        for line in &finding.log {
+            text += &format!("{}\n", cut(&format!("      | {line}"), width));
+        }
+        if told.get(at + 1).is_none_or(|next| next.fix != finding.fix) {
+            text += &format!("{}\n", wrapped(&format!("    fix: {}", finding.fix), "      ", width));
+        }
+    }
+    if alike.len() > told.len() {
+        let others: Vec<&str> = alike[told.len()..].iter().map(|finding| finding.subject.as_str()).collect();
+        text += &format!("{}\n", wrapped(&format!("    likewise: {}", others.join(", ")), "      ", width));
+    }
+    text
+}
+
+fn place(finding: &Finding) -> String {
+    let times = if finding.times > 1 { format!(", {} times", finding.times) } else { String::new() };
+    format!("{}{times}", finding.place)
+}
+
+#[cfg(test)]
+mod tests {
+    use perfhost_strategy::conformance::Severity;
+
+    use super::*;
+
+    fn finding(subject: &str, fix: &str) -> Finding {
+        Finding {
+            severity: Severity::Warning,
+            code: "out-of-bounds".to_owned(),
+            subject: subject.to_owned(),
+            place: "propose, case \"empty windows\"".to_owned(),
+            what: format!("{subject} of host: -5 is outside 1 to 100000"),
+            fix: fix.to_owned(),
+            times: 2,
+            log: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_finding_is_a_heading_what_is_wrong_and_the_fix() {
+        let failed = Finding { log: vec!["ZeroDivisionError".to_owned()], ..finding("retries", "keep within") };
+        let lines = [
+            "warning[out-of-bounds] propose, case \"empty windows\", 2 times",
+            "    retries of host: -5 is outside 1 to 100000",
+            "      | ZeroDivisionError",
+            "    fix: keep within",
+        ];
+        assert_eq!(kind(&[failed], 100), lines.join("\n") + "\n");
+    }
+
+    #[test]
+    fn many_of_a_kind_share_their_fix_and_the_rest_are_named() {
+        let findings: Vec<Finding> = (0..11).map(|at| finding(&format!("knob_{at}"), "keep within")).collect();
+        let text = kind(&findings, 100);
+        assert_eq!(text.matches("fix: keep within").count(), 1);
+        assert!(text.starts_with("warning[out-of-bounds] 11 findings\n    knob_0 of host"), "{text}");
+        assert!(text.ends_with("    likewise: knob_8, knob_9, knob_10\n"), "{text}");
+        let two = kind(&[finding("a", "do this"), finding("b", "do that")], 100);
+        assert!(two.contains("do this") && two.contains("do that"), "{two}");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let long = "word ".repeat(60);
+        let wide = Finding { place: long.clone(), what: long.clone(), ..finding("retries", &long) };
+        for width in [40, 80, 120] {
+            let text = kind(&[wide.clone()], width) + &kind(&[wide.clone(), wide.clone()], width);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+        }
+    }
 }
