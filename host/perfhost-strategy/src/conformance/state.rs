@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cases::{Case, ordinary};
 use super::finding::Severity::{Error, Note, Warning};
 use super::trial::Trial;
-use super::tuning::is_same_answer;
+use super::tuning::{is_alike, is_same_answer};
 use crate::observation::metric;
 use crate::proposal::Measurement;
 use crate::{Outcome, Proposal, Strategy, StrategyError, Verdict};
@@ -133,7 +133,7 @@ fn round_trip<E>(trial: &mut Trial<'_, E>, live: &Arc<dyn Strategy>, case: &Case
             trial.findings.add(Error, "not-deterministic", "restore", (place, says, fix));
             return Ok(());
         }
-        if !is_same_answer(&first, &went_on) {
+        if !is_alike(&first, &went_on) {
             let (severity, says) = if state.is_empty() {
                 (Warning, "it remembers what matters for its answers, and saves nothing")
             } else {

@@ -115,7 +115,10 @@ impl<'a, E> Trial<'a, E> {
         self.failures += u64::from(!matches!(error, StrategyError::Fault { .. }));
         let (code, call) = (error.code(), error.call());
         let said = (format!("{call}, {place}"), error.to_string(), error.fix());
-        self.findings.add_with_log(severity, code, call, said, self.options.log);
+        // Other failures say all there is to say.
+        let is_silent = !matches!(error, StrategyError::Trap { .. } | StrategyError::OutOfMemory { .. });
+        self.findings
+            .add_with_log(severity, code, call, said, || if is_silent { Vec::new() } else { (self.options.log)() });
     }
 
     /// Whether so many calls of this phase failed that more would only cost time.

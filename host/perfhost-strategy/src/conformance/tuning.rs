@@ -78,6 +78,25 @@ pub(super) fn is_same_answer(
     }
 }
 
+/// Whether two answers ask for the same, but for what is lost where numbers are written down with some digits.
+pub(super) fn is_alike(
+    one: &Result<Vec<Proposal>, StrategyError>,
+    other: &Result<Vec<Proposal>, StrategyError>,
+) -> bool {
+    let is_same_change = |(one, other): (&Proposal, &Proposal)| {
+        let is_near = match (one.value.as_number(), other.value.as_number()) {
+            (Some(one), Some(other)) => (one - other).abs() <= 1.0_f64.max(one.abs() / 100.0),
+            _ => one.value == other.value,
+        };
+        one.name == other.name && one.scope == other.scope && is_near
+    };
+    match (one, other) {
+        (Ok(one), Ok(other)) => one.len() == other.len() && one.iter().zip(other).all(is_same_change),
+        (Err(_), Err(_)) => true,
+        _ => false,
+    }
+}
+
 fn not_deterministic<E>(
     trial: &mut Trial<'_, E>,
     case: &Case,

@@ -54,25 +54,25 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Text in lines of at most `width` characters, broken between words; the second line and those after it begin with
-/// `indent`. A word that is longer than a line has one for itself.
+/// `indent`. A word that is longer than a line has one for itself; a no-break space (U+00A0) holds words together.
 pub fn wrapped(text: &str, indent: &str, width: usize) -> String {
-    let mut lines = String::new();
-    let mut used = 0;
-    for word in text.split(' ') {
+    let words = text.trim_start_matches(' ');
+    let mut lines = text[..text.len() - words.len()].to_owned();
+    let mut used = lines.len();
+    for (at, word) in words.split(' ').enumerate() {
         let length = word.chars().count();
-        let is_first = lines.is_empty();
-        if !is_first && used + 1 + length > width {
+        if at > 0 && used + 1 + length > width {
             lines += "\n";
             lines += indent;
             used = indent.chars().count();
-        } else if !is_first {
+        } else if at > 0 {
             lines.push(' ');
             used += 1;
         }
         lines += word;
         used += length;
     }
-    lines
+    lines.replace('\u{a0}', " ")
 }
 
 /// Text cut to `width` characters, with a sign where something is missing.
@@ -162,6 +162,7 @@ mod tests {
     fn long_text_is_broken_between_words_or_cut() {
         assert_eq!(wrapped("    one two three four", "      ", 12), "    one two\n      three\n      four");
         assert_eq!(wrapped("a bbbbbbbbbbbb c", "", 5), "a\nbbbbbbbbbbbb\nc");
+        assert_eq!(wrapped("one 4.0\u{a0}KiB", "", 10), "one\n4.0 KiB");
         assert_eq!(
             (cut("größer", 6), cut("größer", 4), counted(1, "note")),
             ("größer".into(), "grö…".into(), "1 note".into())

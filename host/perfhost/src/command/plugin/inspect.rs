@@ -3,13 +3,13 @@
 use anyhow::Result;
 use perfhost_wasm::{Inspection, Runtime, RuntimeConfig};
 
+use super::given::given;
 use crate::cli::Output;
 use crate::command::print::{self, bytes, number, table};
-use crate::service::strategies::read;
 
 pub(super) fn inspect(plugin: &str, output: Output) -> Result<()> {
     let runtime = Runtime::new(RuntimeConfig::default())?;
-    let inspection = runtime.inspect(&read(plugin)?);
+    let inspection = runtime.inspect(&given(plugin)?);
     print::print(&inspection, output, layout)?;
     anyhow::ensure!(inspection.error.is_none(), "{plugin} cannot be put in service; see the failed stage above");
     Ok(())

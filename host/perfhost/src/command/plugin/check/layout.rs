@@ -2,6 +2,7 @@
 //! findings with what to do about each, and the verdict.
 
 use perfhost_strategy::conformance::Finding;
+use perfhost_wasm::{Answer, ImportReport};
 
 use super::{Checked, answer_words};
 use crate::command::print::{bytes, counted, cut, number, table, wrapped};
@@ -23,10 +24,7 @@ pub(super) fn layout(checked: &Checked, width: usize) -> String {
     }
     text += &format!("\n{}", stages(checked, width));
     if !inspection.imports.is_empty() {
-        let row =
-            |import: &perfhost_wasm::ImportReport| vec![import.name.clone(), answer_words(import.answer).to_owned()];
-        let rows: Vec<Vec<String>> = inspection.imports.iter().map(row).collect();
-        text += &format!("\n{}", table(&["IMPORT", "ANSWER"], &rows));
+        text += &format!("\n{}", table(&["IMPORT", "ANSWER"], &imports(&inspection.imports)));
     }
     let sizes: Vec<Vec<String>> = checked
         .sizes
@@ -67,6 +65,28 @@ fn stages(checked: &Checked, width: usize) -> String {
     table(&["STAGE", "VERDICT", "MS", "DETAIL"], &rows).lines().map(|line| cut(line, width) + "\n").collect()
 }
 
+/// A row for each import; those of one WASI package, of which run-times bring dozens, in one.
+fn imports(all: &[ImportReport]) -> Vec<Vec<String>> {
+    let mut rows: Vec<(String, Answer, usize)> = Vec::new();
+    for import in all {
+        let package = import.name.split('/').next().unwrap_or(&import.name);
+        let name = if import.answer == Answer::WasiWithoutGrants { package } else { &import.name };
+        match rows.iter_mut().find(|(known, _, _)| known == name) {
+            Some((_, _, count)) => *count += 1,
+            None => rows.push((name.to_owned(), import.answer, 1)),
+        }
+    }
+    let named = |(name, answer, count): (String, Answer, usize)| {
+        let of_package = if answer == Answer::WasiWithoutGrants {
+            format!(", {}", counted(count, "interface"))
+        } else {
+            String::new()
+        };
+        vec![name + &of_package, answer_words(answer).to_owned()]
+    };
+    rows.into_iter().map(named).collect()
+}
+
 fn limits(checked: &Checked) -> String {
     let words = checked.limits.iter().map(|limit| {
         let value = match limit.unit {
@@ -74,7 +94,7 @@ fn limits(checked: &Checked) -> String {
             "count" => limit.value.to_string(),
             unit => format!("{} {unit}", limit.value),
         };
-        format!("{} {value}", limit.name.replace('_', " "))
+        format!("{} {value}", limit.name.replace('_', " ")).replace(' ', "\u{a0}")
     });
     words.collect::<Vec<_>>().join(", ")
 }
@@ -104,13 +124,15 @@ fn kind(alike: &[Finding], width: usize) -> String {
     let Some(first) = alike.first() else { return String::new() };
     let heading = format!("{}[{}]", first.severity.name(), first.code);
     let told = &alike[..alike.len().min(MOST_TOLD)];
-    let mut text = match alike {
-        [only] => format!("{heading} {}\n", cut(&place(only), width.saturating_sub(heading.len() + 1))),
-        several => format!("{heading} {}\n", counted(several.len(), "finding")),
+    let has_one_place = alike.iter().all(|finding| place(finding) == place(first));
+    let summary = match (alike.len(), has_one_place) {
+        (1, _) => place(first),
+        (several, true) => format!("{}, {}", counted(several, "finding"), place(first)),
+        (several, false) => counted(several, "finding"),
     };
+    let mut text = wrapped(&format!("{heading} {summary}"), "    ", width) + "\n";
     for (at, finding) in told.iter().enumerate() {
-        let what =
-            if alike.len() > 1 { format!("{} ({})", finding.what, place(finding)) } else { finding.what.clone() };
+        let what = if has_one_place { finding.what.clone() } else { format!("{} ({})", finding.what, place(finding)) };
         text += &format!("{}\n", wrapped(&format!("    {what}"), "      ", width));
         for line in &finding.log {
             text += &format!("{}\n", cut(&format!("      | {line}"), width));
@@ -167,10 +189,27 @@ mod tests {
         let findings: Vec<Finding> = (0..11).map(|at| finding(&format!("knob_{at}"), "keep within")).collect();
         let text = kind(&findings, 100);
         assert_eq!(text.matches("fix: keep within").count(), 1);
-        assert!(text.starts_with("warning[out-of-bounds] 11 findings\n    knob_0 of host"), "{text}");
+        let heading =
+            "warning[out-of-bounds] 11 findings, propose, case \"empty windows\", 2 times\n    knob_0 of host";
+        assert!(text.starts_with(heading), "{text}");
         assert!(text.ends_with("    likewise: knob_8, knob_9, knob_10\n"), "{text}");
         let two = kind(&[finding("a", "do this"), finding("b", "do that")], 100);
         assert!(two.contains("do this") && two.contains("do that"), "{two}");
+    }
+
+    #[test]
+    fn imports_of_one_wasi_package_share_a_row_and_others_do_not() {
+        let import = |name: &str, answer| ImportReport { name: name.to_owned(), answer };
+        let rows = imports(&[
+            import("wasi:cli/stdin@0.2.6", Answer::WasiWithoutGrants),
+            import("perfhost:strategy/log@0.1.0", Answer::Contract),
+            import("wasi:cli/stdout@0.2.6", Answer::WasiWithoutGrants),
+            import("shop:payments/card@1.0.0", Answer::NotGranted),
+            import("shop:payments/cash@1.0.0", Answer::NotGranted),
+        ]);
+        let names: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
+        let others = ["shop:payments/card@1.0.0", "shop:payments/cash@1.0.0"];
+        assert_eq!(names, [&["wasi:cli, 2 interfaces", "perfhost:strategy/log@0.1.0"][..], &others].concat());
     }
 
     #[test]

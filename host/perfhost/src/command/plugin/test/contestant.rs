@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::past::Past;
 use crate::cli::{LibraryFlags, TestFlags};
 use crate::command::library;
-use crate::service::strategies::read;
+use crate::command::plugin::given::given;
 
 /// A contestant and how it did in one scenario.
 #[derive(Debug, Serialize)]
@@ -41,16 +41,21 @@ impl Plugins {
         let cache_dir = library::folders(&of_library).ok().map(|folders| folders.library.join("compiled"));
         Ok(Self {
             runtime: Runtime::new(RuntimeConfig { cache_dir, ..RuntimeConfig::default() })?,
-            strategy: read(&flags.plugin)?,
-            baseline: read(&flags.baseline)?,
+            strategy: given(&flags.plugin)?,
+            baseline: given(&flags.baseline)?,
             parameters: flags.param.clone(),
         })
     }
 
     /// How the strategy, the baseline and no strategy do in a scenario.
     pub(super) fn compete(&self, scenario: &Scenario, seed: u64) -> Result<[Contestant; 3]> {
-        let strategy = self.run(&self.strategy, self.parameters.clone(), scenario, seed)?;
-        let baseline = self.run(&self.baseline, Vec::new(), scenario, seed)?;
+        let mut strategy = self.run(&self.strategy, self.parameters.clone(), scenario, seed)?;
+        let mut baseline = self.run(&self.baseline, Vec::new(), scenario, seed)?;
+        // An author's next version beside the last one.
+        if strategy.name == baseline.name {
+            strategy.name += " (tested)";
+            baseline.name += " (baseline)";
+        }
         let (run, _) = simulate(scenario, seed, Unattended::default())?;
         let nobody = Contestant { name: "no strategy".to_owned(), strategy: None, run, account: Account::default() };
         Ok([strategy, baseline, nobody])
