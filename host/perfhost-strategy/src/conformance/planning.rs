@@ -26,9 +26,7 @@ const TIMED_CANDIDATES: u32 = 3;
 pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
     let base = ordinary(&mut trial.numbers, 0);
     for size in SIZES {
-        if trial.is_given_up() {
-            return Ok(());
-        }
+        trial.begin_part();
         let case = Case { name: format!("{size} candidates"), fleet: fleet(size), ..base.clone() };
         let (one, other) = (trial.told(&case)?, trial.told(&case)?);
         let mut asked = requests::extremes(&mut trial.numbers, size, size);
@@ -38,6 +36,9 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
         }
         let mut first_answers = Vec::new();
         for (name, request, candidates) in &asked {
+            if trial.is_given_up() {
+                break;
+            }
             let place = format!("{name}, {size} candidates");
             let (plan, again) =
                 (trial.plan(one.as_ref(), request, candidates), trial.plan(other.as_ref(), request, candidates));
@@ -64,7 +65,9 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
             }
         }
     }
+    trial.begin_part();
     changing_fleets(trial, &base)?;
+    trial.begin_part();
     timing(trial, &base)
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::cases::{Case, ordinary};
 use super::finding::Severity::{Error, Note, Warning};
 use super::trial::Trial;
-use super::tuning::{is_alike, is_same_answer};
-use crate::observation::metric;
+use super::tuning::{is_alike, is_same_answer, words};
+use crate::observation::{Setting, metric};
 use crate::proposal::Measurement;
 use crate::{Outcome, Proposal, Strategy, StrategyError, Verdict};
 
@@ -25,35 +25,61 @@ const REST_MS: u64 = 3_600_000;
 const AFTER: u64 = 3;
 
 pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
-    let mut newest = Vec::new();
+    let (mut newest, mut world) = (Vec::new(), World::default());
     let first = ordinary(&mut trial.numbers, 0);
     let strategy = trial.told(&first)?;
     for trip in 0..TRIPS {
-        if trial.is_given_up() {
-            return Ok(());
-        }
         let mut open = Vec::new();
+        let rest_ms = trip * REST_MS;
         for at in 0..BETWEEN_TRIPS {
-            let case = later(ordinary(&mut trial.numbers, trip * BETWEEN_TRIPS + at), trip * REST_MS);
-            open.extend(live(trial, strategy.as_ref(), &case));
+            if trial.is_given_up() {
+                return Ok(());
+            }
+            let case = world.at(ordinary(&mut trial.numbers, trip * BETWEEN_TRIPS + at), rest_ms);
+            let asked_for = live(trial, strategy.as_ref(), &case);
+            world.apply(&asked_for);
+            open.extend(asked_for);
         }
         close(trial, strategy.as_ref(), open);
-        let case = later(ordinary(&mut trial.numbers, (trip + 1) * BETWEEN_TRIPS), (trip + 1) * REST_MS);
+        let case = world.at(ordinary(&mut trial.numbers, (trip + 1) * BETWEEN_TRIPS), rest_ms + REST_MS);
         if !trial.tell(strategy.as_ref(), &case) {
             return Ok(());
         }
         let saved = strategy.save();
         let Some(state) = trial.passed(saved, "round trip") else { return Ok(()) };
-        round_trip(trial, &strategy, &case, &state)?;
+        round_trip(trial, (&strategy, &mut world), &case, &state)?;
         newest = state;
     }
     foreign(trial, &first, &newest)
 }
 
-/// The case, so much later.
-fn later(mut case: Case, by_ms: u64) -> Case {
-    case.observation.now_ms += by_ms;
-    case
+/// Where everything that is asked for is applied, and nobody else turns anything.
+#[derive(Default)]
+struct World {
+    settings: Vec<Setting>,
+}
+
+impl World {
+    /// The case so much later, with the settings of this world.
+    fn at(&mut self, mut case: Case, later_ms: u64) -> Case {
+        case.observation.now_ms += later_ms;
+        for seen in &mut case.observation.settings {
+            match self.settings.iter().find(|known| known.name == seen.name && known.scope == seen.scope) {
+                Some(known) => seen.value = known.value.clone(),
+                None => self.settings.push(seen.clone()),
+            }
+        }
+        case
+    }
+
+    fn apply(&mut self, proposals: &[Proposal]) {
+        for proposal in proposals {
+            let is_it = |known: &&mut Setting| known.name == proposal.name && known.scope == proposal.scope;
+            if let Some(known) = self.settings.iter_mut().find(is_it) {
+                known.value = proposal.value.clone();
+            }
+        }
+    }
 }
 
 /// One moment in service: everything asked for is applied. Gives what was.
@@ -92,7 +118,12 @@ fn applied(proposal: &Proposal, measured: Option<Measurement>) -> Outcome {
 }
 
 /// Two fresh instances get the state: they must agree with each other, and save the same state again.
-fn round_trip<E>(trial: &mut Trial<'_, E>, live: &Arc<dyn Strategy>, case: &Case, state: &[u8]) -> Result<(), E> {
+fn round_trip<E>(
+    trial: &mut Trial<'_, E>,
+    (live, world): (&Arc<dyn Strategy>, &mut World),
+    case: &Case,
+    state: &[u8],
+) -> Result<(), E> {
     let place = "save and restore".to_owned();
     let (one, other) = (trial.told(case)?, trial.told(case)?);
     for fresh in [&one, &other] {
@@ -120,7 +151,7 @@ fn round_trip<E>(trial: &mut Trial<'_, E>, live: &Arc<dyn Strategy>, case: &Case
     }
     let (mut numbers, now_ms) = (trial.numbers.clone(), case.observation.now_ms);
     for at in 0..AFTER {
-        let mut case = if at == 0 { case.clone() } else { ordinary(&mut numbers, at) };
+        let mut case = if at == 0 { case.clone() } else { world.at(ordinary(&mut numbers, at), 0) };
         case.observation.now_ms = now_ms + at * u64::from(case.observation.interval_ms);
         let instances = [&one, &other, live];
         if !instances.iter().all(|instance| trial.tell(instance.as_ref(), &case)) {
@@ -134,11 +165,13 @@ fn round_trip<E>(trial: &mut Trial<'_, E>, live: &Arc<dyn Strategy>, case: &Case
             return Ok(());
         }
         if !is_alike(&first, &went_on) {
-            let (severity, says) = if state.is_empty() {
-                (Warning, "it remembers what matters for its answers, and saves nothing")
-            } else {
-                (Note, "it remembers more than it saves: a fresh instance with its state answers otherwise")
+            let (severity, remembers) = match state.is_empty() {
+                true => (Warning, "it remembers what matters for its answers, and saves nothing"),
+                false => (Note, "it remembers more than it saves"),
             };
+            let (fresh, went_on) = (words(&first), words(&went_on));
+            let says =
+                format!("{remembers}: where it asks for {went_on}, a fresh instance with its state asks for {fresh}");
             let fix = "save what should survive: instances are made anew at swaps, restarts and any other time";
             trial.findings.add(severity, "unsaved-memory", "save", (place, says, fix));
             return Ok(());

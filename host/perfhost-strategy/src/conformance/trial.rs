@@ -10,8 +10,8 @@ use super::{Figures, Options, Report};
 use crate::strategy::World;
 use crate::{Candidate, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 
-/// Failed calls after which a phase is given up: each may take the whole time limit of a call.
-const MOST_FAILURES: u64 = 5;
+/// Failed calls after which a phase, or a part of one, is given up: each may take the whole time limit of a call.
+const MOST_FAILURES: u64 = 10;
 
 /// Times that are kept of each kind of call.
 const MOST_TIMES: usize = 4_096;
@@ -27,6 +27,8 @@ pub(super) struct Trial<'a, E> {
     plan_times: Vec<Duration>,
     /// Calls of this phase that failed otherwise than in the strategy's own words.
     failures: u64,
+    /// Such failures of each function of the contract, in all phases.
+    by_call: Vec<(&'static str, u64)>,
 }
 
 impl<'a, E> Trial<'a, E> {
@@ -40,13 +42,19 @@ impl<'a, E> Trial<'a, E> {
             propose_times: Vec::new(),
             plan_times: Vec::new(),
             failures: 0,
+            by_call: Vec::new(),
         }
     }
 
     /// A new phase begins; what failed in earlier ones does not count against it.
     pub(super) fn begin(&mut self, phase: &str) {
-        self.failures = 0;
+        self.begin_part();
         (self.options.progress)(phase);
+    }
+
+    /// A part of a phase begins that can tell something even where the one before was given up.
+    pub(super) fn begin_part(&mut self) {
+        self.failures = 0;
     }
 
     /// An instance to which nothing has been said.
@@ -80,6 +88,7 @@ impl<'a, E> Trial<'a, E> {
         let answer = strategy.propose(&case.observation);
         keep(&mut self.propose_times, (self.options.clock)() - started);
         self.figures.calls += 1;
+        self.count(&answer);
         answer
     }
 
@@ -92,7 +101,9 @@ impl<'a, E> Trial<'a, E> {
     ) -> Result<Plan, StrategyError> {
         self.figures.calls += 1;
         self.figures.plans += 1;
-        strategy.plan(asked, candidates)
+        let answer = strategy.plan(asked, candidates);
+        self.count(&answer);
+        answer
     }
 
     /// Notes how long plans took.
@@ -103,7 +114,22 @@ impl<'a, E> Trial<'a, E> {
     /// The answer of a call that must succeed; a failure becomes a finding.
     pub(super) fn passed<T>(&mut self, answer: Result<T, StrategyError>, place: &str) -> Option<T> {
         self.figures.calls += 1;
+        self.count(&answer);
         answer.map_err(|error| self.failed(&error, place)).ok()
+    }
+
+    /// Counts an answer that may be none. A function that made a phase be given up ends each later one at its first failure.
+    pub(super) fn count<T>(&mut self, answer: &Result<T, StrategyError>) {
+        let Err(error) = answer else { return };
+        if !is_lost(answer) {
+            return;
+        }
+        self.failures += 1;
+        match self.by_call.iter_mut().find(|(call, _)| *call == error.call()) {
+            Some((_, failures)) if *failures >= MOST_FAILURES => self.failures = MOST_FAILURES,
+            Some((_, failures)) => *failures += 1,
+            None => self.by_call.push((error.call(), 1)),
+        }
     }
 
     /// Notes a call that failed. A fault in the strategy's own words is an answer, though not one that helps anybody.
@@ -112,7 +138,6 @@ impl<'a, E> Trial<'a, E> {
             StrategyError::Fault { .. } => Severity::Warning,
             _ => Severity::Error,
         };
-        self.failures += u64::from(!matches!(error, StrategyError::Fault { .. }));
         let (code, call) = (error.code(), error.call());
         let said = (format!("{call}, {place}"), error.to_string(), error.fix());
         // Other failures say all there is to say.

@@ -8,6 +8,9 @@ use crate::decision::writable;
 use crate::proposal::Measurement;
 use crate::{Outcome, Proposal, Scope, Strategy, StrategyError, Value, Verdict};
 
+/// Relative difference of numbers that went through saved state.
+const ROUNDING: f64 = 1e-3;
+
 /// Shows every case to two instances.
 pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
     let mut cases = extremes(&mut trial.numbers);
@@ -78,17 +81,20 @@ pub(super) fn is_same_answer(
     }
 }
 
-/// Whether two answers ask for the same, but for what is lost where numbers are written down with some digits.
+/// Whether two answers ask for the same, but for what is lost where numbers are written down with a few digits.
 pub(super) fn is_alike(
     one: &Result<Vec<Proposal>, StrategyError>,
     other: &Result<Vec<Proposal>, StrategyError>,
 ) -> bool {
+    let is_near = |one: f64, other: f64| (one - other).abs() <= ROUNDING * one.abs().max(other.abs());
+    let is_same_value = |one: &Value, other: &Value| match (one, other) {
+        (Value::Number(one), Value::Number(other)) => is_near(*one, *other),
+        _ => one == other,
+    };
     let is_same_change = |(one, other): (&Proposal, &Proposal)| {
-        let is_near = match (one.value.as_number(), other.value.as_number()) {
-            (Some(one), Some(other)) => (one - other).abs() <= 1.0_f64.max(one.abs() / 100.0),
-            _ => one.value == other.value,
-        };
-        one.name == other.name && one.scope == other.scope && is_near
+        is_same_value(&one.value, &other.value)
+            && is_near(one.confidence, other.confidence)
+            && (&one.name, &one.scope) == (&other.name, &other.scope)
     };
     match (one, other) {
         (Ok(one), Ok(other)) => one.len() == other.len() && one.iter().zip(other).all(is_same_change),
@@ -110,12 +116,18 @@ fn not_deterministic<E>(
     trial.findings.add(Error, "not-deterministic", "propose", (format!("propose, case {:?}", case.name), says, fix));
 }
 
-fn words(answer: &Result<Vec<Proposal>, StrategyError>) -> String {
+/// An answer, short.
+pub(super) fn words(answer: &Result<Vec<Proposal>, StrategyError>) -> String {
     match answer {
         Ok(proposals) if proposals.is_empty() => "nothing".to_owned(),
         Ok(proposals) => {
             let first = proposals.iter().take(3);
-            let one = |one: &Proposal| format!("{} of {} = {} ({})", one.name, one.scope, one.value, one.confidence);
+            let one = |one: &Proposal| {
+                format!(
+                    "{} of {} = {} ({:?}, confidence {})",
+                    one.name, one.scope, one.value, one.reason, one.confidence
+                )
+            };
             first.map(one).collect::<Vec<_>>().join(", ")
         }
         Err(error) => error.to_string(),
