@@ -11,7 +11,7 @@ pub struct Waiting {
 
 impl Waiting {
     /// Nothing is shown yet.
-    pub fn new() -> Self {
+    pub fn on_stderr() -> Self {
         Self { is_terminal: stderr().is_terminal(), is_shown: Cell::new(false) }
     }
 

@@ -83,7 +83,7 @@ pub(super) fn bench(flags: &BenchFlags) -> Result<()> {
     let sandbox = Sandbox::new(limits.clone())?;
     let load = || sandbox.runtime.load(&source, Arc::new(NoHistory));
 
-    let waiting = Waiting::new();
+    let waiting = Waiting::on_stderr();
     waiting.show("loading; compiling takes some seconds for Python and JavaScript");
     let started = Instant::now();
     let strategy = load()?;

@@ -72,7 +72,7 @@ pub(super) fn check(flags: &CheckFlags) -> Result<()> {
     let recorded = flags.recorded.as_deref().map(recorded::cases).transpose().map_err(misuse)?.unwrap_or_default();
     let limits = Limits::default();
     let sandbox = Sandbox::new(limits.clone())?;
-    let waiting = Waiting::new();
+    let waiting = Waiting::on_stderr();
     waiting.show("loading; compiling takes some seconds for Python and JavaScript");
     let inspection = sandbox.runtime.inspect(&source);
     let mut findings = stage_findings(&inspection);

@@ -47,7 +47,7 @@ pub(super) fn test(flags: &TestFlags) -> Result<()> {
     }
     let plugins = Plugins::read(flags)?;
     let began = Instant::now();
-    let waiting = Waiting::new();
+    let waiting = Waiting::on_stderr();
     let tried = scenarios.into_iter().map(|scenario| {
         waiting.show(&format!("simulating {}", scenario.name));
         try_in(&plugins, scenario, flags)

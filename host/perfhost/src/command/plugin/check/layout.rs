@@ -217,7 +217,7 @@ mod tests {
         let long = "word ".repeat(60);
         let wide = Finding { place: long.clone(), what: long.clone(), ..finding("retries", &long) };
         for width in [40, 80, 120] {
-            let text = kind(&[wide.clone()], width) + &kind(&[wide.clone(), wide.clone()], width);
+            let text = kind(std::slice::from_ref(&wide), width) + &kind(&[wide.clone(), wide.clone()], width);
             assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
         }
     }
