@@ -1,6 +1,6 @@
 //! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results, [`plot`]
-//! draws them, [`sandbox`] runs strategies where no host does, [`waiting`] says what takes long, [`misuse`] marks wrong
-//! usage.
+//! draws them, [`plugin_file`] reads the plugin that is named, [`sandbox`] runs strategies where no host does, [`waiting`]
+//! says what takes long, [`misuse`] marks wrong usage.
 
 pub mod client;
 pub mod decisions;
@@ -11,6 +11,7 @@ pub mod misuse;
 pub mod model;
 pub mod plot;
 pub mod plugin;
+pub mod plugin_file;
 pub mod print;
 pub mod replay;
 pub mod resources;

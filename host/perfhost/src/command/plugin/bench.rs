@@ -12,8 +12,8 @@ use perfhost_strategy::{KnobId, Strategy};
 use perfhost_wasm::{Limits, NoHistory, PluginSource, Stage};
 use serde::Serialize;
 
-use super::given::given;
 use crate::cli::BenchFlags;
+use crate::command::plugin_file::read;
 use crate::command::print::{self, bytes, number, table};
 use crate::command::sandbox::Sandbox;
 use crate::command::waiting::Waiting;
@@ -77,7 +77,7 @@ struct Budgets {
 }
 
 pub(super) fn bench(flags: &BenchFlags) -> Result<()> {
-    let source = given(&flags.plugin)?;
+    let source = read(&flags.plugin, None)?;
     let most = Duration::from_secs(flags.seconds);
     let limits = Limits::default();
     let sandbox = Sandbox::new(limits.clone())?;

@@ -16,10 +16,10 @@ use perfhost_strategy::{KnobId, Strategy};
 use perfhost_wasm::{Answer, Inspection, LimitInForce, Limits, LoadError, LogLine, PluginSource};
 use serde::Serialize;
 
-use super::given::given;
 use crate::cli::CheckFlags;
 use crate::command::misuse::misuse;
 use crate::command::plot::Canvas;
+use crate::command::plugin_file::read;
 use crate::command::print;
 use crate::command::sandbox::Sandbox;
 use crate::command::waiting::Waiting;
@@ -48,7 +48,7 @@ struct Checked {
     findings: Vec<Finding>,
     /// Bytes of what has a limit.
     sizes: Vec<Size>,
-    /// What holds for one strategy and its calls.
+    /// What it was held to: every limit, with its default.
     limits: Vec<LimitInForce>,
     /// Every loading stage, imports and description.
     inspection: Inspection,
@@ -68,7 +68,7 @@ struct Size {
 }
 
 pub(super) fn check(flags: &CheckFlags) -> Result<()> {
-    let source = given(&flags.plugin)?;
+    let source = read(&flags.plugin, None)?;
     let recorded = flags.recorded.as_deref().map(recorded::cases).transpose().map_err(misuse)?.unwrap_or_default();
     let limits = Limits::default();
     let sandbox = Sandbox::new(limits.clone())?;

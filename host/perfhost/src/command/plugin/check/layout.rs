@@ -35,7 +35,7 @@ pub(super) fn layout(checked: &Checked, width: usize) -> String {
         })
         .collect();
     text += &format!("\n{}", table(&["SIZE OF", "IS", "ALLOWED"], &sizes));
-    text += &format!("\n{}\n", wrapped(&format!("limits of one strategy: {}", limits(checked)), "  ", width));
+    text += &format!("\n{}\n", wrapped(&format!("limits: {}", limits(checked)), "  ", width));
     text += &conformance(checked, width);
     for alike in checked.findings.chunk_by(|one, next| one.severity == next.severity && one.code == next.code) {
         text += &format!("\n{}", kind(alike, width));
@@ -94,7 +94,7 @@ fn limits(checked: &Checked) -> String {
             "count" => limit.value.to_string(),
             unit => format!("{} {unit}", limit.value),
         };
-        format!("{} {value}", limit.name.replace('_', " ")).replace(' ', "\u{a0}")
+        format!("{} {value}", limit.name).replace(' ', "\u{a0}")
     });
     words.collect::<Vec<_>>().join(", ")
 }
