@@ -7,6 +7,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use perfhost::cli::{Cli, Command};
 use perfhost::command;
+use perfhost::command::misuse::is_misuse;
+
+/// As clap's own for words that it does not understand.
+const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -36,7 +40,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if is_misuse(&error) { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -158,9 +158,10 @@ fn layout(checks: &Vec<Check>, width: usize) -> String {
             Verdict::Doubtful => "note",
             Verdict::Bad => "bad ",
         };
-        lines += &wrapped(&format!("{}: {}", check.name, check.found), width, &format!("{sign}  "), "      ");
+        let mut push = |text: String, indent| lines += &(wrapped(&text, indent, width) + "\n");
+        push(format!("{sign}  {}: {}", check.name, check.found), "      ");
         if let Some(fix) = &check.fix {
-            lines += &wrapped(fix, width, "      -> ", "         ");
+            push(format!("      -> {fix}"), "         ");
         }
     }
     lines

@@ -1,5 +1,6 @@
 //! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results, [`plot`]
-//! draws them, [`plugin_file`] reads the plugin that is named, [`sandbox`] runs strategies where no host does.
+//! draws them, [`plugin_file`] reads the plugin that is named, [`sandbox`] runs strategies where no host does, [`waiting`]
+//! says what takes long, [`misuse`] marks wrong usage.
 
 pub mod ab;
 pub mod cache;
@@ -9,6 +10,7 @@ pub mod doctor;
 pub mod engine;
 pub mod library;
 pub mod metrics;
+pub mod misuse;
 pub mod model;
 pub mod optimize;
 pub mod plot;
@@ -22,3 +24,4 @@ pub mod sandbox;
 pub mod serve;
 pub mod setup;
 pub mod status;
+pub mod waiting;

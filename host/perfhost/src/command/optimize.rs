@@ -55,19 +55,15 @@ fn layout(answer: &Value, width: usize) -> String {
         return lines + "nothing measured calls for a change\n";
     }
     for one in recommendations {
-        lines += &wrapped(&text(&one["action"]), width, "* ", "  ");
+        let mut push = |text: String, indent| lines += &(wrapped(&text, indent, width) + "\n");
+        push(format!("* {}", text(&one["action"])), "  ");
         if let Some(knob) = one["knob"].as_str() {
             let scope = one["scope"].as_str().filter(|scope| !scope.is_empty());
             let at = scope.map(|scope| format!("@{scope}")).unwrap_or_default();
-            lines += &wrapped(
-                &format!("{knob}{at}: {} -> {}", text(&one["now"]), text(&one["suggested"])),
-                width,
-                "    ",
-                "    ",
-            );
+            push(format!("    {knob}{at}: {} -> {}", text(&one["now"]), text(&one["suggested"])), "    ");
         }
         for evidence in one["evidence"].as_array().into_iter().flatten() {
-            lines += &wrapped(&text(evidence), width, "  - ", "    ");
+            push(format!("  - {}", text(evidence)), "    ");
         }
     }
     lines

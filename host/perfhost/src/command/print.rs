@@ -53,6 +53,41 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Text in lines of at most `width` characters, broken between words; the second line and those after it begin with
+/// `indent`. A word that is longer than a line has one for itself; a no-break space (U+00A0) holds words together.
+pub fn wrapped(text: &str, indent: &str, width: usize) -> String {
+    let words = text.trim_start_matches(' ');
+    let mut lines = text[..text.len() - words.len()].to_owned();
+    let mut used = lines.len();
+    for (at, word) in words.split(' ').enumerate() {
+        let length = word.chars().count();
+        if at > 0 && used + 1 + length > width {
+            lines += "\n";
+            lines += indent;
+            used = indent.chars().count();
+        } else if at > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines += word;
+        used += length;
+    }
+    lines.replace('\u{a0}', " ")
+}
+
+/// Text cut to `width` characters, with a sign where something is missing.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// How many of something: `1 error`, `2 errors`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Bytes in binary units, as people read them.
 pub fn bytes(count: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -75,28 +110,6 @@ pub fn number(value: f64) -> String {
         middle if middle >= 1.0 => format!("{value:.1}"),
         _ => format!("{value:.3}"),
     }
-}
-
-/// Text in lines of so many characters at most, broken between words where it can be; `first` stands before the first
-/// line, `rest` before the others.
-pub fn wrapped(text: &str, width: usize, first: &str, rest: &str) -> String {
-    let mut lines = String::new();
-    let mut line = first.to_owned();
-    let mut is_begun = false;
-    for word in text.split_whitespace() {
-        if is_begun && line.chars().count() + 1 + word.chars().count() > width {
-            lines += line.trim_end();
-            lines.push('\n');
-            rest.clone_into(&mut line);
-            is_begun = false;
-        }
-        if is_begun {
-            line.push(' ');
-        }
-        line += word;
-        is_begun = true;
-    }
-    lines + line.trim_end() + "\n"
 }
 
 /// The first digits of a digest: enough to name it in a command.
@@ -146,10 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn text_is_wrapped_between_words() {
-        assert_eq!(wrapped("one two three", 9, "* ", "  "), "* one two\n  three\n");
-        assert_eq!(wrapped("unbreakable", 5, "- ", "  "), "- unbreakable\n");
-        assert_eq!(wrapped("", 5, "- ", "  "), "-\n");
+    fn long_text_is_broken_between_words_or_cut() {
+        assert_eq!(wrapped("    one two three four", "      ", 12), "    one two\n      three\n      four");
+        assert_eq!(wrapped("a bbbbbbbbbbbb c", "", 5), "a\nbbbbbbbbbbbb\nc");
+        assert_eq!(wrapped("one 4.0\u{a0}KiB", "", 10), "one\n4.0 KiB");
+        assert_eq!(
+            (cut("größer", 6), cut("größer", 4), counted(1, "note")),
+            ("größer".into(), "grö…".into(), "1 note".into())
+        );
     }
 
     #[test]
