@@ -3,6 +3,7 @@
 //! - `query`: strict query strings: what is not known is refused with what is
 //! - `reply`: answers, and errors as `{"error":{"code","message"}}`
 //! - `system`, `metrics`, `strategies`, `decisions`, `cache`: the handlers
+//! - `stream`, `websocket`: the live feed
 //!
 //! Handlers that read the store or ask the process around the gateway run on the blocking pool, so that the streams on
 //! the same worker do not wait for them.
@@ -13,28 +14,46 @@ mod metrics;
 pub(crate) mod query;
 mod reply;
 mod strategies;
+mod stream;
 mod system;
+mod websocket;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::answer::Answer;
+use crate::feed;
 use crate::services::Services;
 use crate::worker::Worker;
 use query::Query;
 use reply::{Reply, Trouble};
+pub(crate) use system::state as status;
+pub(crate) use websocket::CLOSING;
 
 /// What is served, for those who ask for something else.
 const SERVED: &str = "/health, /metrics, /api/system/status, /api/system/resources, /api/metrics/current, \
-                      /api/metrics/historical, /api/strategies, /api/strategies/history, /api/strategies/rollback, \
+                      /api/metrics/historical, /api/metrics/histogram, /api/metrics/stream, /ws/metrics, /api/strategies, /api/strategies/history, /api/strategies/rollback, \
                       /api/knobs, /api/decisions, /api/decisions/span, /api/decisions/cycles, /api/cache";
 
 /// Answers what is not under `/v1`.
-pub(crate) async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
-    answer(worker.services(), request).await.unwrap_or_else(Trouble::into_reply).into_response()
+pub(crate) async fn route(worker: &Rc<Worker>, mut request: Request<Incoming>) -> Response<Answer> {
+    let answered = match request.uri().path() {
+        "/api/metrics/stream" => stream::open(worker, &request),
+        "/ws/metrics" => websocket::open(worker, &mut request),
+        _ => answer(worker.services(), request).await.map(Reply::into_response),
+    };
+    answered.unwrap_or_else(|trouble| trouble.into_reply().into_response())
+}
+
+/// A place in the live feed.
+fn reader(worker: &Worker) -> Result<feed::Reader, Trouble> {
+    worker.feed().subscribe().ok_or_else(|| {
+        let message = format!("{} clients read the live feed already, or the host shuts down", feed::MOST_READERS);
+        Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", message)
+    })
 }
 
 async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<Reply, Trouble> {
@@ -53,6 +72,7 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
         "/api/system/resources" => plain(&request).map(|()| system::resources(services))?.await,
         "/api/metrics/current" => get(&request).map(|()| metrics::current(services, &query))?.await,
         "/api/metrics/historical" => get(&request).map(|()| metrics::historical(services, &query))?.await,
+        "/api/metrics/histogram" => get(&request).map(|()| metrics::histogram(services, &query))?.await,
         "/api/knobs" => plain(&request).map(|()| strategies::knobs(services))?.await,
         "/api/decisions" => get(&request).map(|()| decisions::list(services, &query))?.await,
         "/api/decisions/span" => get(&request).map(|()| decisions::span(services, &query))?.await,

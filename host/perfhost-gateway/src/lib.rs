@@ -17,6 +17,7 @@
 //! - `answer`, `relay`: the body of an answer, streamed as it arrives
 //! - `ledger`: what a request cost by phase and how it ended, recorded exactly once
 //! - `failure`: every error of a request, and the one place that turns it into HTTP
+//! - `feed`: how the host stands, once a second, to everybody who reads along
 //! - [`protocol`]: the wire protocols
 //! - [`access`]: keys, tokens, and what browsers may not do
 //! - `api`, [`control`]: the host's own API and what it asks of the process around it; [`moment`]: times as people write
@@ -31,6 +32,7 @@ mod caching;
 mod connection;
 pub mod control;
 mod failure;
+mod feed;
 mod headers;
 mod ledger;
 mod models;

@@ -16,16 +16,20 @@ use tokio::task::JoinSet;
 
 use crate::answer::Answer;
 use crate::connection::Busy;
+use crate::feed::Feed;
 use crate::headers::RequestIds;
 use crate::planning::Watch;
 use crate::router;
 use crate::services::Services;
+use crate::shutdown::{Shutdown, Stage};
 
 /// One worker thread's own. Never leaves its thread.
 pub(crate) struct Worker {
     services: Arc<Services>,
     client: Client,
     recorder: Recorder,
+    feed: Feed,
+    shutdown: Shutdown,
     request_ids: RequestIds,
     readers: RefCell<Readers>,
     view: RefCell<Rc<View>>,
@@ -63,7 +67,7 @@ pub(crate) struct ProviderView {
 }
 
 impl Worker {
-    pub(crate) fn new(services: Arc<Services>, workers: usize) -> Self {
+    pub(crate) fn new(services: Arc<Services>, workers: usize, feed: Feed, shutdown: Shutdown) -> Self {
         let mut readers = Readers {
             settings: Reader::new(services.settings.clone()),
             generation: Reader::new(services.generation.clone()),
@@ -73,6 +77,8 @@ impl Worker {
         Self {
             client: Client::new(services.tls.clone()).with_workers(workers),
             recorder: services.telemetry.recorder(),
+            feed,
+            shutdown,
             request_ids: RequestIds::new(),
             readers: RefCell::new(readers),
             view: RefCell::new(Rc::new(view)),
@@ -99,6 +105,16 @@ impl Worker {
 
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// Resolves when the host begins to drain.
+    pub(crate) fn draining(&self) -> impl Future<Output = ()> + 'static {
+        let mut shutdown = self.shutdown.clone();
+        async move { shutdown.reached(Stage::Draining).await }
     }
 
     pub(crate) fn next_request_id(&self) -> HeaderValue {

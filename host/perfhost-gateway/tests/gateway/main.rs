@@ -10,6 +10,7 @@ mod api;
 mod caching;
 mod failures;
 mod forwarding;
+mod live;
 mod shutdown;
 mod strategies;
 mod support;

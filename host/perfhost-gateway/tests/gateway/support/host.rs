@@ -42,6 +42,8 @@ pub(crate) struct Recorded {
     pub(crate) loads: Mutex<Vec<StrategySource>>,
     pub(crate) kept: Mutex<Vec<StrategySource>>,
     pub(crate) rollbacks: Mutex<Vec<Option<u64>>>,
+    /// Length of a text in what it says of resources.
+    pub(crate) bulk: Mutex<usize>,
 }
 
 impl Host {
@@ -206,6 +208,6 @@ impl Control for Recorded {
     }
 
     fn resources(&self) -> serde_json::Value {
-        json!({ "cpu": 0.5 })
+        json!({ "cpu": 0.5, "bulk": "x".repeat(*self.bulk.lock().unwrap()) })
     }
 }
