@@ -76,6 +76,14 @@ impl AccessPolicy {
         }
     }
 
+    /// Checks a request for a page without figures, which comes before anybody could give a token.
+    pub fn check_page(&self, headers: &HeaderMap) -> Result<(), Denied> {
+        match self.admin_token {
+            Some(_) => Ok(()),
+            None => self.check_host(headers),
+        }
+    }
+
     fn check_host(&self, headers: &HeaderMap) -> Result<(), Denied> {
         // Programs may leave the header out; browsers never do.
         let Some(host) = headers.get(header::HOST) else { return Ok(()) };

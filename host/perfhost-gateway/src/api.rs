@@ -25,16 +25,17 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::answer::Answer;
-use crate::feed;
 use crate::services::Services;
 use crate::worker::Worker;
+use crate::{dashboard, feed};
 use query::Query;
-use reply::{Reply, Trouble};
+use reply::Reply;
+pub(crate) use reply::Trouble;
 pub(crate) use system::state as status;
 pub(crate) use websocket::CLOSING;
 
 /// What is served, for those who ask for something else.
-const SERVED: &str = "/health, /metrics, /api/system/status, /api/system/resources, /api/metrics/current, \
+const SERVED: &str = "/dashboard, /health, /metrics, /api/system/status, /api/system/resources, /api/metrics/current, \
                       /api/metrics/historical, /api/metrics/histogram, /api/metrics/stream, /ws/metrics, /api/strategies, /api/strategies/history, /api/strategies/rollback, \
                       /api/knobs, /api/decisions, /api/decisions/span, /api/decisions/cycles, /api/cache";
 
@@ -43,6 +44,7 @@ pub(crate) async fn route(worker: &Rc<Worker>, mut request: Request<Incoming>) -
     let answered = match request.uri().path() {
         "/api/metrics/stream" => stream::open(worker, &request),
         "/ws/metrics" => websocket::open(worker, &mut request),
+        path if dashboard::serves(path) => dashboard::answer(&worker.services().access, &request),
         _ => answer(worker.services(), request).await.map(Reply::into_response),
     };
     answered.unwrap_or_else(|trouble| trouble.into_reply().into_response())

@@ -25,9 +25,9 @@ pub(crate) const MOST_READERS: usize = 256;
 /// Events that wait for the slowest reader.
 const MOST_WAITING: usize = 8;
 
-/// Time between two events, and the window of the measurements in them.
+/// Time between two events, and the window of the measurements in them: that of `/api/metrics/current`.
 const EVERY: Duration = Duration::from_secs(1);
-const WINDOW: (&str, Duration) = ("10s", Duration::from_secs(10));
+const WINDOW: (&str, Duration) = ("60s", Duration::from_secs(60));
 
 /// Where readers come in. Cheap to clone.
 #[derive(Clone)]

@@ -20,6 +20,7 @@
 //! - `feed`: how the host stands, once a second, to everybody who reads along
 //! - [`protocol`]: the wire protocols
 //! - [`access`]: keys, tokens, and what browsers may not do
+//! - `dashboard`: the page for people, and its files
 //! - `api`, [`control`]: the host's own API and what it asks of the process around it; [`moment`]: times as people write
 //!   them
 
@@ -31,6 +32,7 @@ mod attempt;
 mod caching;
 mod connection;
 pub mod control;
+mod dashboard;
 mod failure;
 mod feed;
 mod headers;
