@@ -40,6 +40,10 @@ def carried():
             if done.returncode != 0:
                 print(f"no browser: {' '.join(command[:2])}: {done.stderr[-500:]}")
                 return None
+    # The package's own list of font folders names those of the service that it was made for.
+    fonts = FOLDER / "fonts.conf"
+    folders = "".join(f"<dir>{folder}</dir>" for folder in (unpacked / "fonts", "/usr/share/fonts"))
+    fonts.write_text(f"<?xml version='1.0'?><fontconfig>{folders}<cachedir>{FOLDER / 'fonts-cache'}</cachedir></fontconfig>")
     libraries = os.pathsep.join(filter(None, [str(unpacked / "al2023" / "lib"), os.environ.get("LD_LIBRARY_PATH")]))
-    environment = {**os.environ, "LD_LIBRARY_PATH": libraries, "FONTCONFIG_PATH": str(unpacked / "fonts")}
+    environment = {**os.environ, "LD_LIBRARY_PATH": libraries, "FONTCONFIG_FILE": str(fonts)}
     return {"executable_path": str(program), "args": [*ARGUMENTS, "--headless=shell"], "env": environment}

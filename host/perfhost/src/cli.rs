@@ -36,6 +36,8 @@ pub enum Command {
     Setup(LibraryFlags),
     /// How a running host stands
     Status(ClientFlags),
+    /// A live view in the terminal: figures, providers, knobs, decisions. Press ? for its keys
+    Top(ClientFlags),
     /// Measurements of the last minute, of all providers or one
     Metrics {
         /// Only this provider

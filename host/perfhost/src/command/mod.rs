@@ -16,3 +16,4 @@ pub mod sandbox;
 pub mod serve;
 pub mod setup;
 pub mod status;
+pub mod top;
