@@ -78,6 +78,9 @@ impl<O: Operator> Host<'_, O> {
         windows.gauge(metric::QUEUE_LENGTH, &host, self.admission.queued() as f64);
         windows.gauge(metric::CPU_USAGE, &host, managed_work);
         windows.gauge(metric::MEMORY_USED, &host, used.min(total) as f64);
+        if total > 0 {
+            windows.gauge(metric::MEMORY_USAGE, &host, (used as f64 / total as f64).min(1.0));
+        }
         windows.gauge(metric::PROCESS_CPU, &host, 0.0);
         windows.gauge(metric::PROCESS_MEMORY, &host, (HOST_BYTES + self.cache.bytes()) as f64);
         for (at, provider) in self.providers.iter().enumerate() {

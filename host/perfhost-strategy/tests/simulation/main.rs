@@ -3,6 +3,7 @@
 //! Whole experiments, driven as a host drives them, on traffic that deceives simpler methods. From fixed seeds, so that
 //! the counts are the same on every machine.
 
+#![allow(dead_code)]
 #![allow(clippy::expect_used, reason = "a test that cannot set up must fail")]
 
 mod random;

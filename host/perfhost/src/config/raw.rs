@@ -7,6 +7,9 @@ use perfhost_strategy::Value;
 use perfhost_strategy::guard::GuardPolicy;
 use serde::Deserialize;
 
+use super::sandbox::RawTerms;
+use super::trust::{RawRegistry, RawTrust};
+
 /// A whole configuration file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -17,7 +20,7 @@ pub struct Raw {
     pub data_dir: Option<PathBuf>,
     /// Where engines and models are kept; may be shared between hosts.
     pub library_dir: Option<PathBuf>,
-    /// Strategies: paths or built-in names. The first that tunes is in service.
+    /// Strategies: paths, addresses or built-in names. The first that tunes is in service.
     pub plugins: Option<Vec<String>>,
     /// Reload a plugin that came from a file when the file changes.
     pub watch: Option<bool>,
@@ -43,6 +46,14 @@ pub struct Raw {
     pub access: RawAccess,
     /// Where metrics are pushed.
     pub otlp: RawOtlp,
+    /// Which plugins are trusted.
+    pub trust: RawTrust,
+    /// Credentials for registries.
+    pub registry: Vec<RawRegistry>,
+    /// What every strategy may do and use.
+    pub sandbox: RawTerms,
+    /// What one strategy may do and use, by its name.
+    pub strategies: BTreeMap<String, RawTerms>,
 }
 
 /// One provider.
@@ -103,7 +114,7 @@ pub struct RawRule {
 
 /// One text, or a list of them.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected an action or a list of actions, such as \"shed_load\"")]
 pub enum OneOrMany {
     /// One.
     One(String),
