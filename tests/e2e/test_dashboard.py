@@ -22,7 +22,7 @@ LOOKS = {
     "4k-dark": (3840, 2160, 1, "dark"),
 }
 # Sections that a host may lack; the browser logs their 404 by itself.
-OPTIONAL = ("/api/alerts/", "/api/experiments")
+OPTIONAL = ("/api/alerts/", "/api/experiments", "/api/monitoring/")
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +192,35 @@ def test_without_requests_it_says_so_and_without_a_host_as_well(start, open_page
     # The browser itself complains about the host that is gone.
     open_page.complaints.clear()
     page.context.close()
+
+
+ALERT = {"id": 1, "rule": "slow_responses", "scope": "local", "condition": "response_time_p95 > 5000 for 3m", "summary": "answers are slow", "severity": "critical",
+         "metric": "response_time_ms", "unit": "ms", "threshold": 5000, "value": 6100.0, "worst": 9100.0, "since_ms": 1_790_000_000_000, "fired_ms": 1_790_000_180_000,
+         "resolved_ms": None, "acknowledged": {"by": "Ada", "comment": "", "at_ms": 1_790_000_200_000}}
+EFFECT = {"challenger": "aggressive", "metric": "goodput", "change": 0.08, "lower": 0.02, "upper": 0.14, "samples": 812}
+SECTIONS = {
+    "**/api/alerts/active": {"alerts": [{"state": "firing", "rule": "slow_responses", "alert": ALERT}, {"state": "pending", "rule": "high_memory", "alert": None}]},
+    "**/api/alerts/history*": {"alerts": [{**ALERT, "resolved_ms": 1_790_000_900_000}]},
+    "**/api/experiments?*": {"experiments": [{"id": 7}]},
+    "**/api/experiments/7": {"id": 7, "name": "balanced against aggressive", "phase": "running", "ending": "running", "in_service": "balanced", "started_ms": 1_790_000_000_000,
+                             "arms": [{"name": "balanced", "share": 0.5, "samples": 800, "out": None}, {"name": "aggressive", "share": 0.5, "samples": 812, "out": None}],
+                             "effects": [EFFECT], "guardrails": [{**EFFECT, "metric": "error_rate", "change": -0.01, "lower": None, "upper": None}],
+                             "forecast": {"next": "a verdict at the present pace", "expected_ms": 600_000, "at_most_ms": 3_600_000}},
+    "**/api/monitoring/dashboard/overview": {"health": {"score": 72.4, "status": "degraded", "reasons": [{"name": "response_time", "points": 27.6, "reason": "answers take 5.1 s"}]}},
+}
+
+
+def test_alerts_experiments_and_health_are_shown_where_a_host_serves_them(busy, chromium):
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    for path, answer in SECTIONS.items():
+        page.route(path, lambda route, _request, answer=answer: route.fulfill(json=answer))
+    page.goto(busy.url + "/dashboard")
+    page.wait_for_selector("#alerts table >> nth=1")
+    alerts, experiments = page.locator("#alerts").inner_text(), page.locator("#experiments").inner_text()
+    assert "slow_responses @ local" in alerts and "9.1 s" in alerts and "Ada" in alerts and "12 min" in alerts
+    assert "+0.02 to +0.14" in experiments and "not bounded yet" in experiments and "50 %" in experiments
+    assert page.locator("#experiments .interval").count() == 1
+    page.wait_for_selector("#health:text('degraded 72')")
+    assert "answers take 5.1 s" in page.locator("#reasons").inner_text()
+    page.screenshot(path=SCREENSHOTS / "dashboard-alerts.png", full_page=True)
+    page.close()

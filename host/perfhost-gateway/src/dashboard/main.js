@@ -23,6 +23,8 @@ const SILENCE_MS = 8_000;
 /** Decisions that are looked at. */
 const MOST_DECISIONS = 500;
 
+const HEALTH = { healthy: "good", degraded: "warn", unhealthy: "bad" };
+
 const PERCENTILES = [["p50", "p50"], ["p95", "p95"], ["p99", "p99"]];
 
 /** Lines are [metric, figure, label, scope]; the scope is the chosen one where none is named. */
@@ -42,7 +44,7 @@ const CHARTS = [
   { host: "machine-charts", id: "engine", title: "Engine slots", unit: "count", isWhole: true, lines: [["engine_slots_busy", "mean", "busy", "ENGINE"], ["engine_requests_deferred", "mean", "deferred", "ENGINE"]], empty: "no managed engine" },
 ];
 
-const state = { range: "15m", zoomed: null, scope: "", engine: "", knobs: [], decisions: [], newest: undefined, load: 0 };
+const state = { range: "15m", zoomed: null, health: null, scope: "", engine: "", knobs: [], decisions: [], newest: undefined, load: 0 };
 const onzoom = (zoomed) => { state.zoomed = zoomed; byId("unzoom").hidden = !zoomed; refresh(); };
 
 const cards = new Cards(byId("cards"));
@@ -112,7 +114,7 @@ function showDecisions(shown) {
 
 /** Sections that only some hosts have. */
 async function optional() {
-  await Promise.all([section("alerts", alerts), section("experiments", experiments)]);
+  await Promise.all([section("alerts", alerts), section("experiments", experiments), judge()]);
 }
 
 const absent = new Set();
@@ -126,6 +128,16 @@ async function section(id, build) {
   if (nodes) byId(id).querySelector("div").replaceChildren(...nodes);
 }
 
+/** The score of health with its reasons, from hosts that judge themselves. */
+async function judge() {
+  if (absent.has("health")) return;
+  const health = (await get("/api/monitoring/dashboard/overview"))?.health;
+  if (!health) return absent.add("health");
+  state.health = health;
+  byId("reasons").hidden = !health.reasons.length;
+  byId("reasons").textContent = `Health ${Math.round(health.score)} of 100: ${health.reasons.map((one) => one.reason).join("; ")}.`;
+}
+
 /** What an event of the live feed says. */
 function tell(event) {
   const { status, resources } = event;
@@ -134,9 +146,9 @@ function tell(event) {
   Object.assign(state, { engine, newest: event.newest_decision });
   document.documentElement.dataset.sequence = event.sequence;
   cards.tell(event);
-  const isUp = status.status === "up";
-  byId("health").textContent = isUp ? "up" : status.status;
-  byId("health").className = `pill ${isUp ? "good" : "bad"}`;
+  const isUp = status.status === "up", { health } = state;
+  byId("health").textContent = isUp && health ? `${health.status} ${Math.round(health.score)}` : status.status;
+  byId("health").className = `pill ${isUp ? HEALTH[health?.status] ?? "good" : "bad"}`;
   byId("about").textContent = `${status.listen} · version ${status.version} · up ${length(status.uptime_s * 1000)} · ${status.strategy?.name ?? "no strategy"}`;
   replace("providers", fleet.providers(status));
   replace("processes", [fleet.processes(resources), fleet.graphics(resources)]);
