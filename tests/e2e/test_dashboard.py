@@ -184,7 +184,8 @@ def test_without_requests_it_says_so_and_without_a_host_as_well(start, open_page
     page = open_page(host)
     page.wait_for_selector("#causes[data-total='0']")
     assert "No requests yet" in page.locator("#causes").inner_text()
-    assert "no requests yet" in page.locator("#response-time").inner_text()
+    page.wait_for_selector("#response-time .empty:text('no requests yet')")
+    page.wait_for_selector("#histogram .empty:text('no requests yet')")
     assert "No provider yet" in page.locator("#providers").inner_text()
     host.stop()
     page.wait_for_selector("#live[data-state=off]")
@@ -221,6 +222,7 @@ def test_alerts_experiments_and_health_are_shown_where_a_host_serves_them(busy, 
     assert "+0.02 to +0.14" in experiments and "not bounded yet" in experiments and "50 %" in experiments
     assert page.locator("#experiments .interval").count() == 1
     page.wait_for_selector("#health:text('degraded 72')")
+    page.wait_for_selector("#decision-list table")
     assert "answers take 5.1 s" in page.locator("#reasons").inner_text()
     page.screenshot(path=SCREENSHOTS / "dashboard-alerts.png", full_page=True)
     page.close()

@@ -19,7 +19,8 @@ export class Chart {
     this.svg = svg("svg", { tabindex: "0", role: "img" });
     this.tip = element("div", { class: "tip", hidden: true });
     this.said = element("p", { class: "unseen", "aria-live": "polite" });
-    this.empty = element("p", { class: "empty" }, empty);
+    this.empty = element("p", { class: "empty" }, "loading …");
+    this.nothing = empty;
     this.plot = element("div", { class: "plot" }, this.svg, this.empty, this.tip);
     this.figures = element("div", { tabindex: "0", role: "region", "aria-label": `Figures of ${title}` });
     this.details = element("details", { class: "figures" }, element("summary", {}, "Table"), this.figures);
@@ -33,6 +34,7 @@ export class Chart {
   /** `lines`: for each series a list of [at, value], in order. `marks`: decisions. */
   set(data) {
     this.data = { marks: [], ...data };
+    this.empty.textContent = this.nothing;
     this.draw();
     this.tabulate();
   }

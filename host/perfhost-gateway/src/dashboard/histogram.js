@@ -9,7 +9,7 @@ export class Histogram {
     this.buckets = [];
     this.title = title;
     this.svg = svg("svg", { role: "img" });
-    this.empty = element("p", { class: "empty" }, "no requests yet");
+    this.empty = element("p", { class: "empty" }, "loading …");
     this.plot = element("div", { class: "plot" }, this.svg, this.empty);
     this.figures = element("div", { tabindex: "0", role: "region", "aria-label": `Figures of ${title}` });
     this.total = element("span", { class: "unit" });
@@ -21,6 +21,7 @@ export class Histogram {
   /** Buckets as the API gives them: {from, to, count}. */
   set(buckets) {
     this.buckets = buckets;
+    this.empty.textContent = "no requests yet";
     this.draw();
     const total = buckets.reduce((sum, bucket) => sum + bucket.count, 0);
     this.total.textContent = total ? `${number(total)} requests` : "";
