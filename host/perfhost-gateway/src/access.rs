@@ -66,6 +66,24 @@ impl AccessPolicy {
         }
     }
 
+    /// Checks a request that becomes a connection of its own. Browsers let every page open one and send no token with it,
+    /// so pages of another origin are turned away even where nothing is changed.
+    pub fn check_upgrade(&self, method: &Method, headers: &HeaderMap) -> Result<(), Denied> {
+        self.check_admin(method, headers)?;
+        match headers.get(header::ORIGIN) {
+            Some(origin) if !is_same_origin(origin.as_bytes(), headers) => Err(Denied::ForeignOrigin),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks a request for a page without figures, which comes before anybody could give a token.
+    pub fn check_page(&self, headers: &HeaderMap) -> Result<(), Denied> {
+        match self.admin_token {
+            Some(_) => Ok(()),
+            None => self.check_host(headers),
+        }
+    }
+
     fn check_host(&self, headers: &HeaderMap) -> Result<(), Denied> {
         // Programs may leave the header out; browsers never do.
         let Some(host) = headers.get(header::HOST) else { return Ok(()) };
@@ -175,6 +193,10 @@ mod tests {
         let ours = ("host", "localhost:8900");
         assert_eq!(check(&[json, ours, ("origin", "http://localhost:8900")]), Ok(()));
         assert_eq!(check(&[json, ours, ("origin", "http://localhost:3000")]), Err(Denied::ForeignOrigin));
-        assert_eq!(policy.check_admin(&Method::GET, &headers(&[("origin", "https://evil.example")])), Ok(()));
+        let foreign = headers(&[("origin", "https://evil.example"), ours]);
+        assert_eq!(policy.check_admin(&Method::GET, &foreign), Ok(()));
+        assert_eq!(policy.check_upgrade(&Method::GET, &foreign), Err(Denied::ForeignOrigin));
+        assert_eq!(policy.check_upgrade(&Method::GET, &headers(&[ours, ("origin", "http://localhost:8900")])), Ok(()));
+        assert_eq!(policy.check_upgrade(&Method::GET, &headers(&[ours])), Ok(()));
     }
 }

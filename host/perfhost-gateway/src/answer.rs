@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::LocalBoxStream;
 use http_body::{Body, Frame, SizeHint};
 use perfhost_cache::Leader;
 use perfhost_telemetry::{Phase, RequestOutcome};
@@ -32,6 +34,8 @@ enum Content {
     Relayed { relay: Box<Relay>, leader: Option<Leader> },
     /// An answer that an equal request makes.
     Followed(Box<Followed>),
+    /// Events as they come.
+    Events(LocalBoxStream<'static, Bytes>),
     /// It broke off; what came before is being written to the client.
     Broken(Broken),
 }
@@ -56,6 +60,11 @@ impl Answer {
         Self::of(Content::Followed(Box::new(followed)))
     }
 
+    /// Events, until the stream of them ends.
+    pub(crate) fn events(events: LocalBoxStream<'static, Bytes>) -> Self {
+        Self::of(Content::Events(events))
+    }
+
     fn of(content: Content) -> Self {
         Self { content, ledger: None, busy: None }
     }
@@ -68,6 +77,9 @@ impl Answer {
 
     /// Keeps its connection from counting as idle.
     pub(crate) fn keep_busy(&mut self, busy: Busy) {
+        if matches!(self.content, Content::Events(_)) {
+            busy.only_watches();
+        }
         self.busy = Some(busy);
     }
 
@@ -75,7 +87,7 @@ impl Answer {
     fn settle(&mut self) {
         let is_over = match &mut self.content {
             Content::Done => true,
-            Content::Whole(_) | Content::Broken(_) => false,
+            Content::Whole(_) | Content::Events(_) | Content::Broken(_) => false,
             Content::Pieces(pieces) => pieces.as_slice().is_empty(),
             Content::Relayed { relay, leader } => match relay.end() {
                 None => false,
@@ -125,7 +137,7 @@ impl Answer {
         let at = match &self.content {
             Content::Relayed { relay, .. } => relay.first_token_at(),
             Content::Followed(followed) => followed.first_token_at(),
-            Content::Done | Content::Whole(_) | Content::Pieces(_) | Content::Broken(_) => None,
+            Content::Done | Content::Whole(_) | Content::Pieces(_) | Content::Events(_) | Content::Broken(_) => None,
         };
         if let Some(at) = at {
             ledger.note_first_token(at);
@@ -170,6 +182,9 @@ impl Body for Answer {
                 }
                 chunk.map(|chunk| chunk.map(Frame::data)).map_err(Broken::from).transpose()
             }
+            Content::Events(events) => {
+                std::task::ready!(events.poll_next_unpin(context)).map(|event| Ok(Frame::data(event)))
+            }
             Content::Broken(_) => {
                 let Content::Broken(broken) = std::mem::replace(&mut answer.content, Content::Done) else {
                     return Poll::Ready(None);
@@ -200,7 +215,7 @@ impl Body for Answer {
                 SizeHint::with_exact(pieces.as_slice().iter().map(|piece| piece.len() as u64).sum())
             }
             Content::Relayed { relay, .. } => relay.size_hint(),
-            Content::Followed(_) | Content::Broken(_) => SizeHint::default(),
+            Content::Followed(_) | Content::Events(_) | Content::Broken(_) => SizeHint::default(),
         }
     }
 }

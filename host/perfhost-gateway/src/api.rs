@@ -6,6 +6,7 @@
 //! - `recorded`: what history says of a range, for those below
 //! - `aggregates`, `dashboard`, `findings`, `comparing`, `capacity`, `profile`, `tuning`, `reports`: what it means
 //! - `system`, `metrics`, `strategies`, `decisions`, `experiments`, `cache`: the other handlers
+//! - `stream`, `websocket`: the live feed
 //!
 //! Handlers that read the store or ask the process around the gateway run on the blocking pool, so that the streams on
 //! the same worker do not wait for them.
@@ -27,26 +28,46 @@ mod reply;
 mod reports;
 mod route;
 mod strategies;
+mod stream;
 mod system;
 mod tuning;
+mod websocket;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::answer::Answer;
+use crate::feed;
 use crate::services::Services;
 use crate::worker::Worker;
-use reply::{Reply, Trouble};
+use reply::Reply;
+pub(crate) use reply::Trouble;
 use route::Endpoint;
+pub(crate) use system::state as status;
+pub(crate) use websocket::CLOSING;
 
 pub use reports::{Period, report_on};
 
 /// Answers what is not under `/v1`.
-pub(crate) async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
-    answer(worker.services(), request).await.unwrap_or_else(Trouble::into_reply).into_response()
+pub(crate) async fn route(worker: &Rc<Worker>, mut request: Request<Incoming>) -> Response<Answer> {
+    let answered = match request.uri().path() {
+        "/api/metrics/stream" => stream::open(worker, &request),
+        "/ws/metrics" => websocket::open(worker, &mut request),
+        path if crate::dashboard::serves(path) => crate::dashboard::answer(&worker.services().access, &request),
+        _ => answer(worker.services(), request).await.map(Reply::into_response),
+    };
+    answered.unwrap_or_else(|trouble| trouble.into_reply().into_response())
+}
+
+/// A place in the live feed.
+fn reader(worker: &Worker) -> Result<feed::Reader, Trouble> {
+    worker.feed().subscribe().ok_or_else(|| {
+        let message = format!("{} clients read the live feed already, or the host shuts down", feed::MOST_READERS);
+        Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", message)
+    })
 }
 
 async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<Reply, Trouble> {
@@ -66,6 +87,7 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
         Endpoint::Resources => system::resources(services).await,
         Endpoint::Current => metrics::current(services, &query).await,
         Endpoint::Historical => metrics::historical(services, &query).await,
+        Endpoint::Histogram => metrics::histogram(services, &query).await,
         Endpoint::Aggregated => aggregates::aggregated(services, &query).await,
         Endpoint::Performance => aggregates::performance(services, &query).await,
         Endpoint::ModelMetrics => aggregates::model(services, &query, named).await,

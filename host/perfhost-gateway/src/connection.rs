@@ -38,6 +38,8 @@ pub(crate) struct Connections {
 pub(crate) struct Connection {
     /// Requests read whose answers have not ended.
     busy: Cell<u32>,
+    /// The last answer only tells of the host itself; nothing is lost with what the client has not read of it.
+    is_watching: Cell<bool>,
     /// Sweeps since it was last busy.
     idle_sweeps: Cell<u32>,
     order: Cell<Order>,
@@ -77,7 +79,7 @@ impl Connections {
         });
         let mut http = http1::Builder::new();
         http.pipeline_flush(true).max_buf_size(BUFFER_BYTES);
-        let mut serving = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+        let mut serving = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
         let mut is_finishing = false;
         let served = std::future::poll_fn(|context| {
             match connection.listen(context) {
@@ -114,6 +116,13 @@ impl Connections {
         }
     }
 
+    /// Cuts off clients that only watch and have not taken their last event.
+    pub(crate) fn cut_watchers(&self) {
+        for connection in self.open.borrow().values().filter(|connection| connection.is_watching.get()) {
+            connection.tell(Order::Close);
+        }
+    }
+
     fn enter(&self, connection: Rc<Connection>) -> Entered<'_> {
         let number = self.opened.get();
         self.opened.set(number + 1);
@@ -142,7 +151,13 @@ impl Connection {
 impl Busy {
     fn begin(connection: &Rc<Connection>) -> Self {
         connection.busy.set(connection.busy.get() + 1);
+        connection.is_watching.set(false);
         Self(connection.clone())
+    }
+
+    /// Its answer only tells of the host itself.
+    pub(crate) fn only_watches(&self) {
+        self.0.is_watching.set(true);
     }
 }
 

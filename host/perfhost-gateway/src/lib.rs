@@ -18,8 +18,10 @@
 //! - [`experiment`]: which arm of a running experiment serves a request, and the report of how it ended
 //! - `ledger`: what a request cost by phase and how it ended, recorded exactly once
 //! - `failure`: every error of a request, and the one place that turns it into HTTP
+//! - `feed`: how the host stands, once a second, to everybody who reads along
 //! - [`protocol`]: the wire protocols
 //! - [`access`]: keys, tokens, and what browsers may not do
+//! - `dashboard`: the page for people, and its files
 //! - `api`, [`control`]: the host's own API and what it asks of the process around it; [`moment`]: times as people write
 //!   them
 
@@ -31,8 +33,10 @@ mod attempt;
 mod caching;
 mod connection;
 pub mod control;
+mod dashboard;
 pub mod experiment;
 mod failure;
+mod feed;
 mod headers;
 mod ledger;
 mod models;

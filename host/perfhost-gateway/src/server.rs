@@ -15,7 +15,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 
+use crate::api::CLOSING;
 use crate::connection::{Connections, SWEEP_EVERY};
+use crate::feed::{Feed, feed};
 use crate::services::Services;
 use crate::shutdown::{Shutdown, Stage};
 use crate::worker::Worker;
@@ -34,14 +36,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub fn run(listener: TcpListener, services: Arc<Services>, workers: usize, shutdown: Shutdown) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let acceptor = runtime()?;
+    let (publisher, feed) = feed(services.clone());
     let mut crew = Vec::new();
     let workers = workers.max(1);
     for number in 0..workers {
-        crew.push(Hand::hire(number, workers, services.clone(), shutdown.clone())?);
+        crew.push(Hand::hire(number, workers, services.clone(), feed.clone(), shutdown.clone())?);
     }
     acceptor.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        accept(listener, &services, &crew, shutdown).await;
+        tokio::join!(accept(listener, &services, &crew, shutdown.clone()), publisher.run(shutdown));
         io::Result::Ok(())
     })?;
     // The listener is closed; dropping the senders tells workers that no more connections come.
@@ -66,7 +69,13 @@ struct Hand {
 }
 
 impl Hand {
-    fn hire(number: usize, workers: usize, services: Arc<Services>, shutdown: Shutdown) -> io::Result<Self> {
+    fn hire(
+        number: usize,
+        workers: usize,
+        services: Arc<Services>,
+        feed: Feed,
+        shutdown: Shutdown,
+    ) -> io::Result<Self> {
         // Bounded by the places among all connections.
         let (connections, arriving) = mpsc::unbounded_channel();
         let open = Arc::new(AtomicUsize::new(0));
@@ -74,7 +83,10 @@ impl Hand {
         let counter = open.clone();
         let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             let local = LocalSet::new();
-            local.block_on(&runtime, work(services, workers, arriving, counter, shutdown));
+            local.block_on(
+                &runtime,
+                work(Worker::new(services, workers, feed, shutdown.clone()), arriving, counter, shutdown),
+            );
         })?;
         Ok(Self { connections, open, thread })
     }
@@ -137,13 +149,12 @@ fn follow_settings(services: &Services, version: &mut u64) {
 }
 
 async fn work(
-    services: Arc<Services>,
-    workers: usize,
+    worker: Worker,
     mut arriving: mpsc::UnboundedReceiver<Accepted>,
     open: Arc<AtomicUsize>,
     mut shutdown: Shutdown,
 ) {
-    let worker = Rc::new(Worker::new(services, workers));
+    let worker = Rc::new(worker);
     let connections = Rc::new(Connections::default());
     let mut tasks = JoinSet::new();
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
@@ -174,8 +185,15 @@ async fn work(
         while tasks.join_next().await.is_some() {}
         worker.finish_background().await;
     };
+    // Those who only watch have been told that it is over; one that does not read it must not hold up the end.
+    let watched = async {
+        tokio::time::sleep(CLOSING).await;
+        connections.cut_watchers();
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         () = drained => {}
+        () = watched => {}
         () = shutdown.reached(Stage::Stopped) => {}
         () = tokio::time::sleep(worker.services().limits.drain) => tracing::warn!("answers still under way were cut off"),
     }

@@ -17,16 +17,20 @@ use tokio::task::JoinSet;
 use crate::answer::Answer;
 use crate::connection::Busy;
 use crate::experiment::LiveExperiment;
+use crate::feed::Feed;
 use crate::headers::RequestIds;
 use crate::planning::Watch;
 use crate::router;
 use crate::services::Services;
+use crate::shutdown::{Shutdown, Stage};
 
 /// One worker thread's own. Never leaves its thread.
 pub(crate) struct Worker {
     services: Arc<Services>,
     client: Client,
     recorder: Recorder,
+    feed: Feed,
+    shutdown: Shutdown,
     request_ids: RequestIds,
     readers: RefCell<Readers>,
     view: RefCell<Rc<View>>,
@@ -68,7 +72,7 @@ pub(crate) struct ProviderView {
 }
 
 impl Worker {
-    pub(crate) fn new(services: Arc<Services>, workers: usize) -> Self {
+    pub(crate) fn new(services: Arc<Services>, workers: usize, feed: Feed, shutdown: Shutdown) -> Self {
         let mut readers = Readers {
             settings: Reader::new(services.settings.clone()),
             generation: Reader::new(services.generation.clone()),
@@ -79,6 +83,8 @@ impl Worker {
         Self {
             client: Client::new(services.tls.clone()).with_workers(workers),
             recorder: services.telemetry.recorder(),
+            feed,
+            shutdown,
             request_ids: RequestIds::new(),
             readers: RefCell::new(readers),
             view: RefCell::new(Rc::new(view)),
@@ -105,6 +111,16 @@ impl Worker {
 
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// Resolves when the host begins to drain.
+    pub(crate) fn draining(&self) -> impl Future<Output = ()> + 'static {
+        let mut shutdown = self.shutdown.clone();
+        async move { shutdown.reached(Stage::Draining).await }
     }
 
     /// For the answer's header, and as a number.

@@ -168,6 +168,21 @@ impl DDSketch {
         }
     }
 
+    /// How many values lie below each bound, above it the bound before: one count for the values under the first bound, one
+    /// between each two, one for the rest. Bounds rise. A value is as near to a bound as [`RELATIVE_ERROR`] says.
+    pub fn counts_between(&self, bounds: &[f64]) -> Vec<u64> {
+        let mut counts = vec![0; bounds.len() + 1];
+        let mut count = |value: f64, weight: u64| {
+            let at = bounds.partition_point(|bound| *bound <= value);
+            counts[at] += weight;
+        };
+        count(0.0, self.zeros);
+        for (key, weight) in self.filled() {
+            count(mapping::value(key).clamp(self.min, self.max), weight);
+        }
+        counts
+    }
+
     fn merge_totals(&mut self, count: u64, zeros: u64, sum: f64, min: f64, max: f64) {
         if count == 0 {
             return;

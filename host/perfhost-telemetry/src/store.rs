@@ -153,6 +153,12 @@ impl Store {
         self.read("scopes", history::scopes)
     }
 
+    /// How many measurements of the query's range lie between each two `bounds` (which rise), below the first and above the
+    /// last; see [`crate::sketch::DDSketch::counts_between`]. The range begins and ends as that of [`Self::history`] does.
+    pub fn histogram(&self, query: &HistoryQuery, bounds: &[f64]) -> Result<Vec<u64>, StoreError> {
+        Ok(self.distribution(query)?.counts_between(bounds))
+    }
+
     /// Records one cycle. Waits when the writer is far behind, so not for the hot path; none is dropped. The last
     /// [`MOST_CYCLES`] are kept, in at most [`MOST_CYCLE_BYTES`].
     pub fn record_cycle(&self, cycle: CycleRecord) {

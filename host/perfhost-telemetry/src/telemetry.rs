@@ -12,6 +12,7 @@ use perfhost_strategy::plan::Operation;
 
 use crate::gauge::Gauges;
 use crate::profile::{Profile, Profiles};
+use crate::record::RequestOutcome;
 use crate::series::{SeriesId, SeriesNames, SeriesRegistry};
 use crate::shard::{Drain, Recorder};
 use crate::sketch::DDSketch;
@@ -164,6 +165,17 @@ impl Telemetry {
             }));
         }
         (newest, all)
+    }
+
+    /// Requests since the start of the process by what they came to, in the order of [`RequestOutcome::ALL`].
+    pub fn outcomes(&self) -> [(RequestOutcome, u64); RequestOutcome::COUNT] {
+        let mut all = RequestOutcome::ALL.map(|outcome| (outcome, 0));
+        for exported in self.exported.lock().values() {
+            for ((_, total), duration) in all.iter_mut().zip(&exported.duration) {
+                *total += duration.count;
+            }
+        }
+        all
     }
 
     /// Visits what is exported of every series, in the order of their numbers.

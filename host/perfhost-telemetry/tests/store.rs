@@ -475,3 +475,29 @@ fn many_threads_read_while_one_writes() {
     assert_eq!(all[0].count, 100);
     assert_eq!(running.store.failed_writes(), 0);
 }
+
+#[test]
+fn a_histogram_counts_every_measurement_of_the_range_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path());
+    for (at_ms, total_ms) in [(1_000, 0.0), (1_000, 499.0), (12_000, 600.0), (25_000, 3_000.0), (25_000, 99_000.0)] {
+        // A tick belongs to where it began: a second ago.
+        running.tick(START_MS + at_ms);
+        running.record(total_ms);
+        running.tick(START_MS + at_ms + 1_000);
+    }
+    let query = |from_ms, to_ms| HistoryQuery {
+        metric: metric::RESPONSE_TIME.to_owned(),
+        scope: Scope::global(),
+        from_ms: START_MS + from_ms,
+        to_ms: START_MS + to_ms,
+        step_ms: 10_000,
+    };
+    let counts = |from_ms, to_ms| running.store.histogram(&query(from_ms, to_ms), &[500.0, 1_000.0, 5_000.0]).unwrap();
+    assert_eq!(counts(0, 30_000), [2, 1, 1, 1]);
+    assert_eq!(counts(10_000, 20_000), [0, 1, 0, 0]);
+    assert_eq!(counts(60_000, 90_000), [0, 0, 0, 0]);
+    let outcomes = running.telemetry.outcomes();
+    assert_eq!(outcomes[0], (RequestOutcome::Success, 5));
+    assert_eq!(outcomes.iter().map(|(_, count)| count).sum::<u64>(), 5);
+}

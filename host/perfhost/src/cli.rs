@@ -38,6 +38,10 @@ pub enum Command {
     Setup(LibraryFlags),
     /// How a running host stands
     Status(ClientFlags),
+    /// A live view in the terminal: figures, providers, knobs, decisions. Press ? for its keys
+    Top(ClientFlags),
+    /// Ask a running host in commands or plain sentences, line by line
+    Shell(ClientFlags),
     /// Measurements of the last minute, of all providers or one
     Metrics {
         /// Only this provider

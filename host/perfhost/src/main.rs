@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         Some(Command::Serve(flags)) => command::serve::run(&flags),
         Some(Command::Setup(flags)) => command::setup::run(&flags),
         Some(Command::Status(flags)) => command::status::run(&flags),
+        Some(Command::Shell(flags)) => command::shell::run(&flags),
+        Some(Command::Top(flags)) => command::top::run(&flags),
         Some(Command::Metrics { provider, export, client }) => {
             command::metrics::run(provider.as_deref(), export, &client)
         }

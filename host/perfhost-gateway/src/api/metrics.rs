@@ -1,4 +1,4 @@
-//! `/metrics` for Prometheus, `/api/metrics/current` and `/api/metrics/historical`.
+//! `/metrics` for Prometheus, `/api/metrics/current`, `/api/metrics/historical` and `/api/metrics/histogram`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,9 @@ use crate::services::Services;
 
 /// Windows that are kept for the present.
 const WINDOWS: [(&str, Duration); 2] = [("10s", Duration::from_secs(10)), ("60s", Duration::from_secs(60))];
+
+/// Bounds of the histogram's buckets, in milliseconds.
+const BUCKETS_MS: [f64; 5] = [500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0];
 
 /// Most points in one answer.
 const MOST_POINTS: u64 = 10_000;
@@ -48,19 +51,8 @@ pub(crate) async fn current(services: &Arc<Services>, query: &Query) -> Result<R
 
 /// `?metric=&scope=&from=&to=&step=`; the last hour of the whole host in at most 360 steps by default.
 pub(crate) async fn historical(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
-    let all = || metric::ALL.iter().map(|metric| metric.name).chain(Phase::METRICS);
-    let known = || all().collect::<Vec<_>>().join(", ");
-    let name =
-        query.text("metric").ok_or_else(|| Trouble::invalid(format!("metric is missing; one of {}", known())))?;
-    if !all().any(|metric| metric == name) {
-        return Err(Trouble::invalid(format!("metric={name:?} is not known; one of {}", known())));
-    }
-    let now = now_ms();
-    let to_ms = query.moment("to", now)?.unwrap_or(now);
-    let from_ms = query.moment("from", now)?.unwrap_or(to_ms.saturating_sub(3_600_000));
-    if from_ms >= to_ms {
-        return Err(Trouble::invalid("from must be before to"));
-    }
+    let name = known_metric(query, None)?;
+    let (from_ms, to_ms) = range(query)?;
     let length_ms = to_ms - from_ms;
     let step_ms = match query.duration("step")? {
         None => (length_ms / 360).next_multiple_of(SHORTEST_STEP_MS).max(SHORTEST_STEP_MS),
@@ -83,6 +75,52 @@ pub(crate) async fn historical(services: &Arc<Services>, query: &Query) -> Resul
         "step_ms": step_ms,
         "points": points,
     })))
+}
+
+/// `?metric=&scope=&from=&to=`; response times of the whole host in the last hour by default. How many lie between each two
+/// of [`BUCKETS_MS`].
+pub(crate) async fn histogram(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
+    let name = known_metric(query, Some(metric::RESPONSE_TIME))?;
+    if unit(name) != "ms" {
+        return Err(Trouble::invalid(format!("metric={:?} is measured in {}; buckets are in ms", name, unit(name))));
+    }
+    let (from_ms, to_ms) = range(query)?;
+    let scope = Scope::parse(query.text("scope").unwrap_or_default());
+    let step_ms = (to_ms - from_ms).div_ceil(MOST_POINTS).next_multiple_of(SHORTEST_STEP_MS);
+    let wanted = HistoryQuery { metric: name.to_owned(), scope: scope.clone(), from_ms, to_ms, step_ms };
+    let store = services.store.clone();
+    let counts = blocking(move || store.histogram(&wanted, &BUCKETS_MS)).await??;
+    let lower = [0.0].into_iter().chain(BUCKETS_MS);
+    let upper = BUCKETS_MS.into_iter().map(Some).chain([None]);
+    let buckets = lower.zip(upper).zip(counts);
+    Ok(Reply::json(&json!({
+        "metric": name,
+        "unit": unit(name),
+        "scope": scope,
+        "from_ms": from_ms,
+        "to_ms": to_ms,
+        "buckets": buckets.map(|((from, to), count)| json!({ "from": from, "to": to, "count": count })).collect::<Vec<_>>(),
+    })))
+}
+
+/// The metric that is asked for, or the `usual` one; phases have one each.
+fn known_metric<'a>(query: &'a Query, usual: Option<&'a str>) -> Result<&'a str, Trouble> {
+    let all = || metric::ALL.iter().map(|metric| metric.name).chain(Phase::METRICS);
+    let known = || all().collect::<Vec<_>>().join(", ");
+    let name = query.text("metric").or(usual);
+    let name = name.ok_or_else(|| Trouble::invalid(format!("metric is missing; one of {}", known())))?;
+    match all().any(|metric| metric == name) {
+        true => Ok(name),
+        false => Err(Trouble::invalid(format!("metric={name:?} is not known; one of {}", known()))),
+    }
+}
+
+/// `from` and `to` in Unix milliseconds; the last hour by default.
+fn range(query: &Query) -> Result<(u64, u64), Trouble> {
+    let now = now_ms();
+    let to_ms = query.moment("to", now)?.unwrap_or(now);
+    let from_ms = query.moment("from", now)?.unwrap_or(to_ms.saturating_sub(3_600_000));
+    if from_ms < to_ms { Ok((from_ms, to_ms)) } else { Err(Trouble::invalid("from must be before to")) }
 }
 
 /// What telemetry does not count by itself: admission, knobs, planning, cache.

@@ -5,7 +5,7 @@ use perfhost_telemetry::Phase;
 use serde_json::{Map, Value, json};
 
 use super::reply::Reply;
-use super::route::{Answers, Kind, Parameter, ROUTES, Route};
+use super::route::{Answers, Kind, PAGES, Parameter, ROUTES, Route};
 
 /// Paths of the models' API with method and summary. Their bodies are the provider's business and passed as they are.
 const MODELS: &[(&str, &str, &str)] = &[
@@ -24,6 +24,9 @@ fn described() -> Value {
     let mut paths = Map::new();
     for route in ROUTES {
         entry(&mut paths, route.path)[route.method.to_ascii_lowercase()] = operation(route);
+    }
+    for (path, kind, summary) in PAGES {
+        entry(&mut paths, path)["get"] = page(kind, summary);
     }
     for (path, method, summary) in MODELS {
         entry(&mut paths, path)[*method] = model_operation(path, method, summary);
@@ -75,6 +78,13 @@ fn operation(route: &Route) -> Value {
         operation["requestBody"] = json!({ "required": false, "content": content });
     }
     operation
+}
+
+fn page(kind: &str, summary: &str) -> Value {
+    json!({ "summary": summary, "responses": {
+        "200": { "description": "As it is asked for.", "content": { kind: { "schema": { "type": "string" } } } },
+        "default": failure(),
+    } })
 }
 
 fn model_operation(path: &str, method: &str, summary: &str) -> Value {
@@ -182,9 +192,10 @@ mod tests {
             assert!(operation["responses"]["200"].is_object(), "{}", route.path);
         }
         let described: usize = paths.values().map(|methods| methods.as_object().unwrap().len()).sum();
-        assert_eq!(described, ROUTES.len() + MODELS.len());
+        assert_eq!(described, ROUTES.len() + PAGES.len() + MODELS.len());
         for (path, methods) in paths {
-            let is_routed = ROUTES.iter().any(|route| route.path == path);
+            let is_routed =
+                ROUTES.iter().any(|route| route.path == path) || PAGES.iter().any(|(page, ..)| page == path);
             assert!(
                 is_routed || MODELS.iter().any(|(model, method, _)| model == path && methods[*method].is_object()),
                 "{path}"

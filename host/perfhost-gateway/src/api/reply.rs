@@ -73,6 +73,11 @@ impl Trouble {
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message) }
     }
 
+    /// For what is only read.
+    pub(crate) fn unless_get(method: &Method) -> Result<(), Self> {
+        if method == Method::GET { Ok(()) } else { Err(Self::method(method, "GET".to_owned())) }
+    }
+
     pub(crate) fn into_reply(self) -> Reply {
         let body = json!({ "error": { "code": self.code, "message": self.message } }).to_string().into();
         Reply { status: self.status, content_type: "application/json", body, allow: self.allow }

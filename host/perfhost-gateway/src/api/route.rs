@@ -17,6 +17,7 @@ pub(crate) enum Endpoint {
     Resources,
     Current,
     Historical,
+    Histogram,
     Aggregated,
     Performance,
     ModelMetrics,
@@ -168,6 +169,13 @@ pub(crate) const ROUTES: &[Route] = &[
             parameter("step", Kind::Duration, "Distance of the points, 10s at least."),
         ],
         &["metric", "unit", "scope", "from_ms", "to_ms", "step_ms", "points"],
+    ),
+    get(
+        Endpoint::Histogram,
+        "/api/metrics/histogram",
+        "How many response times (or others in ms) lie between 0, 500, 1000, 2000, 5000, 10000 ms; the last hour by default.",
+        &[parameter("metric", Kind::Metric, "response_time by default."), SCOPE, FROM, TO],
+        &["metric", "unit", "scope", "from_ms", "to_ms", "buckets"],
     ),
     get(
         Endpoint::Aggregated,
@@ -429,6 +437,17 @@ pub(crate) const ROUTES: &[Route] = &[
     },
 ];
 
+/// Paths that answer with something else than one JSON object: path, type of the answer, what it is.
+pub(crate) const PAGES: &[(&str, &str, &str)] = &[
+    ("/api/metrics/stream", "text/event-stream", "How the host stands, once a second, as server-sent events."),
+    (
+        "/ws/metrics",
+        "application/json",
+        "The same as WebSocket messages; asked for without an upgrade, an error says so.",
+    ),
+    ("/dashboard", "text/html", "The dashboard, a page for people."),
+];
+
 /// The route of a request, with what stands for the `{…}` in its path, decoded.
 ///
 /// Errors: no such path, or not with that method.
@@ -460,6 +479,7 @@ fn matched<'a>(template: &str, path: &'a str) -> Option<&'a str> {
 /// All paths, for those who ask for something else.
 fn served() -> String {
     let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+    paths.extend(PAGES.iter().map(|(path, _, _)| *path));
     paths.dedup();
     paths.join(", ")
 }

@@ -15,8 +15,13 @@ pub(crate) fn health(services: &Services) -> Reply {
 
 /// What the process around the gateway says of itself, with what the gateway knows.
 pub(crate) async fn status(services: &Arc<Services>) -> Result<Reply, Trouble> {
-    let control = services.control.clone();
-    let mut status = match blocking(move || control.status()).await? {
+    let services = services.clone();
+    Ok(Reply::json(&blocking(move || state(&services)).await?))
+}
+
+/// The same, for those who may block.
+pub(crate) fn state(services: &Services) -> Value {
+    let mut status = match services.control.status() {
         Value::Object(fields) => fields,
         other => Map::from_iter([("host".to_owned(), other)]),
     };
@@ -34,7 +39,7 @@ pub(crate) async fn status(services: &Arc<Services>) -> Result<Reply, Trouble> {
     );
     status.insert("planning".to_owned(), json!(generation.planning.read()));
     status.insert("settings_version".to_owned(), json!(settings.version));
-    Ok(Reply::json(&Value::Object(status)))
+    Value::Object(status)
 }
 
 pub(crate) async fn resources(services: &Arc<Services>) -> Result<Reply, Trouble> {

@@ -1,8 +1,8 @@
 //! The host's own API: shapes, strictness, errors.
 
 use bytes::Bytes;
-use http::Method;
-use perfhost_gateway::StrategySource;
+use http::{Method, StatusCode};
+use perfhost_gateway::{AccessPolicy, StrategySource};
 
 use crate::support::{FakeProvider, Host, chat_answer, fixed_chat};
 
@@ -175,4 +175,24 @@ async fn prometheus_gets_its_text() {
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
     assert!(answer.text().contains("perfhost_in_flight 0"), "{}", answer.text());
     assert!(answer.text().contains(r#"perfhost_knob{knob="concurrency_limit",scope=""} 256"#));
+}
+
+#[tokio::test]
+async fn the_dashboard_is_served_with_a_strict_policy_and_without_a_token() {
+    let host = Host::empty().start();
+    for path in ["/dashboard", "/dashboard/"] {
+        let page = host.client().get(path).await;
+        assert_eq!((page.status, page.header("content-type")), (StatusCode::OK, "text/html; charset=utf-8"));
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    }
+    assert_eq!(host.client().get("/dashboard/main.js").await.header("content-type"), "text/javascript; charset=utf-8");
+    assert_eq!(host.client().get("/dashboard/../secret").await.status, StatusCode::NOT_FOUND);
+    let foreign = host.client().send(Method::GET, "/dashboard", &[("host", "evil.example")], "").await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+
+    let access = AccessPolicy { admin_token: Some("secret".to_owned()), ..AccessPolicy::default() };
+    let host = Host::empty().access(access).start();
+    assert_eq!(host.client().get("/dashboard").await.status, StatusCode::OK);
+    assert_eq!(host.client().get("/api/system/status").await.status, StatusCode::UNAUTHORIZED);
 }

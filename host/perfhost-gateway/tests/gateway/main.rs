@@ -12,6 +12,7 @@ mod caching;
 mod experiments;
 mod failures;
 mod forwarding;
+mod live;
 mod shutdown;
 mod strategies;
 mod support;

@@ -90,6 +90,7 @@ pub(super) fn scopes(connection: &Connection) -> ReadResult<Vec<Scope>> {
     Ok(scopes.map(|scope| scope.map(|scope| Scope::parse(&scope))).collect::<Result<_, _>>()?)
 }
 
+/// The distribution in each step.
 fn steps(connection: &Connection, query: &HistoryQuery) -> ReadResult<BTreeMap<u64, DDSketch>> {
     let series: Option<i64> = connection
         .prepare_cached("SELECT id FROM series WHERE metric = ?1 AND scope = ?2")?

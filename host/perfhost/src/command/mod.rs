@@ -23,5 +23,7 @@ pub mod resources;
 pub mod sandbox;
 pub mod serve;
 pub mod setup;
+pub mod shell;
 pub mod status;
+pub mod top;
 pub mod waiting;

@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use crate::cli::Output;
 
+/// Words of a cell that counts as a number.
+const MOST_WORDS: usize = 4;
+
 /// Prints JSON, or what `table` makes of the value.
 pub fn print<T: Serialize>(value: &T, output: Output, table: impl FnOnce(&T) -> String) -> Result<()> {
     let text = match output {
@@ -32,7 +35,11 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width: Vec<usize> = (0..columns)
         .map(|at| rows.iter().map(|row| cell(row, at)).chain([header[at].chars().count()]).max().unwrap_or(0))
         .collect();
-    let is_number = |text: &String| text.is_empty() || text == "-" || text.starts_with(|c: char| c.is_ascii_digit());
+    // A sentence may begin with a number; a number with its unit, or a change of one, has few words.
+    let is_number = |text: &String| {
+        let begins_so = text.starts_with(|c: char| c.is_ascii_digit());
+        text.is_empty() || text == "-" || begins_so && text.split(' ').count() <= MOST_WORDS
+    };
     let is_right: Vec<bool> = (0..columns).map(|at| rows.iter().all(|row| row.get(at).is_none_or(is_number))).collect();
     let mut text = String::new();
     let mut push = |cells: Vec<&str>| {
@@ -156,6 +163,8 @@ mod tests {
     fn numbers_stand_flush_right_and_words_flush_left() {
         let rows = vec![vec!["a".to_owned(), "5".to_owned()], vec!["long".to_owned(), "12".to_owned()]];
         assert_eq!(table(&["name", "count"], &rows), "name  count\na         5\nlong     12\n");
+        let rows = ["3 of 9 requests wait too long", "2 do"].map(|why| vec![why.to_owned()]);
+        assert_eq!(table(&["why"], &rows), "why\n3 of 9 requests wait too long\n2 do\n");
     }
 
     #[test]

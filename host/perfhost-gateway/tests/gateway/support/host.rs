@@ -43,6 +43,8 @@ pub(crate) struct Recorded {
     pub(crate) kept: Mutex<Vec<StrategySource>>,
     pub(crate) rollbacks: Mutex<Vec<Option<u64>>>,
     pub(crate) experiments: Mutex<Vec<String>>,
+    /// Length of a text in what it says of resources.
+    pub(crate) bulk: Mutex<usize>,
 }
 
 impl Host {
@@ -217,7 +219,7 @@ impl Control for Recorded {
     }
 
     fn resources(&self) -> serde_json::Value {
-        json!({ "cpu": 0.5 })
+        json!({ "cpu": 0.5, "bulk": "x".repeat(*self.bulk.lock().unwrap()) })
     }
 }
 

@@ -1,0 +1,440 @@
+//! One frame of `perfhost top`: lines that fit the width and the height. Owns the layout only.
+
+use serde_json::Value;
+
+use super::watch::Reading;
+use crate::command::plot::{Canvas, Chart};
+use crate::command::print::{bytes, duration, moment, number, table};
+
+/// Lines that a list can be scrolled by at most.
+pub(super) const MOST_SCROLL: usize = 500;
+
+/// What is drawn over time: key, metric, figure.
+pub(super) const DRAWN: [(&str, &str, &str); 8] = [
+    ("response", "response_time_ms", "p95"),
+    ("first token", "time_to_first_token_ms", "p95"),
+    ("tokens", "tokens_per_second", "mean"),
+    ("requests", "requests_per_second", "mean"),
+    ("errors", "error_rate", "mean"),
+    ("queue", "queue_length", "max"),
+    ("cache", "cache_hit_rate", "mean"),
+    ("cpu", "cpu_usage", "mean"),
+];
+
+const SPARK_WIDTH: usize = 24;
+const CHART_HEIGHT: usize = 8;
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum View {
+    Overview,
+    Providers,
+    Knobs,
+    Decisions,
+}
+
+/// How a line is shown, where the terminal can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Head,
+    Title,
+    Plain,
+    Quiet,
+    Good,
+    Warn,
+    Bad,
+}
+
+/// One line of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) text: String,
+    pub(super) tone: Tone,
+}
+
+/// Everything that a frame depends on.
+pub(super) struct Frame<'a> {
+    pub(super) canvas: Canvas,
+    pub(super) height: usize,
+    pub(super) reading: Option<&'a Reading>,
+    /// Why there is no newer reading.
+    pub(super) trouble: Option<&'a str>,
+    pub(super) view: View,
+    pub(super) scroll: usize,
+    pub(super) is_paused: bool,
+    pub(super) shows_help: bool,
+}
+
+impl View {
+    const ALL: [(View, &'static str); 4] = [
+        (View::Overview, "1 Overview"),
+        (View::Providers, "2 Providers"),
+        (View::Knobs, "3 Knobs"),
+        (View::Decisions, "4 Decisions"),
+    ];
+
+    pub(super) fn next(self) -> Self {
+        Self::ALL[(self as usize + 1) % Self::ALL.len()].0
+    }
+
+    pub(super) fn previous(self) -> Self {
+        Self::ALL[(self as usize + Self::ALL.len() - 1) % Self::ALL.len()].0
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// An overview without a reading.
+    pub(super) fn new(canvas: Canvas, height: usize) -> Self {
+        Self {
+            canvas,
+            height,
+            reading: None,
+            trouble: None,
+            view: View::Overview,
+            scroll: 0,
+            is_paused: false,
+            shows_help: false,
+        }
+    }
+
+    /// The frame, no wider and no higher than allowed.
+    pub(super) fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if let Some(reading) = self.reading {
+            self.head(reading, &mut lines);
+            let body = if self.shows_help { help() } else { self.body(reading) };
+            let room = self.height.saturating_sub(lines.len());
+            let last = body.len().saturating_sub(room);
+            lines.extend(body.into_iter().skip(self.scroll.min(last)));
+        }
+        lines.truncate(self.height);
+        for line in &mut lines {
+            line.text = line.text.chars().take(self.canvas.width).collect::<String>();
+            if line.tone == Tone::Head {
+                line.text = format!("{:width$}", line.text, width = self.canvas.width);
+            }
+        }
+        lines
+    }
+
+    fn head(&self, reading: &Reading, lines: &mut Vec<Line>) {
+        let status = &reading.figures["status"];
+        let uptime = duration(status["uptime_s"].as_u64().unwrap_or(0) * 1_000);
+        lines.push(Line::new(
+            Tone::Head,
+            format!(
+                " perfhost {} on {}: {}, up {uptime}",
+                text(&status["version"]),
+                text(&status["listen"]),
+                text(&status["status"])
+            ),
+        ));
+        let tab =
+            |(view, name): &(View, &str)| if *view == self.view { format!("[{name}]") } else { format!(" {name} ") };
+        let tabs: String = View::ALL.iter().map(tab).collect::<Vec<_>>().join(" ");
+        let state = if self.is_paused { "paused" } else { "? keys, q quits" };
+        let gap = self.canvas.width.saturating_sub(tabs.len() + state.len() + 1);
+        lines.push(Line::new(Tone::Title, format!("{tabs}{}{state}", " ".repeat(gap))));
+        if let Some(trouble) = self.trouble {
+            lines.push(Line::new(Tone::Bad, format!("connection lost, retrying: {trouble}")));
+        }
+        lines.push(Line::new(Tone::Plain, String::new()));
+    }
+
+    fn body(&self, reading: &Reading) -> Vec<Line> {
+        let figures = &reading.figures;
+        match self.view {
+            View::Overview => self.overview(reading),
+            View::Providers => providers(&figures["status"]),
+            View::Knobs => knobs(&figures["knobs"]),
+            View::Decisions => decisions(&figures["decisions"]),
+        }
+    }
+
+    fn overview(&self, reading: &Reading) -> Vec<Line> {
+        let status = &reading.figures["status"];
+        let metric = |name, figure| reading.metric(name, figure);
+        let tone = |value: Option<f64>, good: f64, bad: f64| match value {
+            None => Tone::Plain,
+            Some(value) if value <= good => Tone::Good,
+            Some(value) if value > bad => Tone::Bad,
+            Some(_) => Tone::Warn,
+        };
+        let response = metric("response_time_ms", "p95");
+        let errors = metric("error_rate", "mean");
+        let host = &reading.figures["resources"]["host"];
+        let memory = share(&host["memory_used_bytes"], &host["memory_total_bytes"]);
+        let requests = &status["requests"];
+        let rows = [
+            ("response", "response time p95", millis(response), tone(response, 2_000.0, 5_000.0)),
+            ("first token", "first token p95", millis(metric("time_to_first_token_ms", "p95")), Tone::Plain),
+            ("tokens", "generated", unit(metric("tokens_per_second", "mean"), "tokens/s"), Tone::Plain),
+            ("requests", "finished", unit(metric("requests_per_second", "mean"), "requests/s"), Tone::Plain),
+            ("errors", "failed", percent(errors), tone(errors, 0.01, 0.1)),
+            ("queue", "waiting now", requests["queued"].to_string(), Tone::Plain),
+            ("in flight", "under way now", requests["in_flight"].to_string(), Tone::Plain),
+            ("cache", "cache hits", percent(metric("cache_hit_rate", "mean")), Tone::Plain),
+            ("cpu", "processor", percent(host["cpu_share"].as_f64()), Tone::Plain),
+            ("memory", "memory", percent(memory), tone(memory, 0.8, 0.95)),
+        ];
+        let mut lines = Vec::new();
+        for (key, label, value, tone) in rows {
+            let past: Vec<Option<f64>> = reading.past.get(key).into_iter().flatten().copied().collect();
+            let top = past.iter().flatten().copied().fold(0.0, f64::max);
+            let spark = self.canvas.sparkline(&past, top, SPARK_WIDTH);
+            lines.push(Line::new(tone, format!("{label:<18} {value:>14}  {}", spark.trim_end())));
+        }
+        lines.push(Line::new(Tone::Plain, String::new()));
+        lines.extend(strategy(&status["strategy"]));
+        lines.extend(titled("", providers(status)));
+        let values: Vec<Option<f64>> = reading.past.get("tokens").into_iter().flatten().copied().collect();
+        if values.len() > 1 && self.height > lines.len() + CHART_HEIGHT + 8 {
+            lines.push(Line::new(Tone::Plain, String::new()));
+            lines.push(Line::new(Tone::Title, "generated tokens a second, last two minutes".to_owned()));
+            let chart = Chart {
+                values: &values,
+                height: CHART_HEIGHT,
+                marks: &[],
+                ends: ("", "now"),
+                label: |value| number(value),
+            };
+            lines.extend(self.canvas.chart(&chart).into_iter().map(|text| Line::new(Tone::Plain, text)));
+        }
+        let newest = decisions(&reading.figures["decisions"]);
+        lines.extend(titled("newest decisions", newest.into_iter().take(6).collect()));
+        lines
+    }
+}
+
+impl Line {
+    fn new(tone: Tone, text: String) -> Self {
+        Self { text, tone }
+    }
+}
+
+fn strategy(strategy: &Value) -> Vec<Line> {
+    let planning = &strategy["planning"];
+    let mut lines = vec![Line::new(
+        Tone::Title,
+        format!("{} {}: {}", text(&strategy["name"]), text(&strategy["version"]), text(&strategy["goal"])),
+    )];
+    let plans = format!("{} plans, mean {} us", planning["calls"], number(planning["mean_us"].as_f64().unwrap_or(0.0)));
+    lines.push(match planning["demoted_because"].as_str() {
+        None => Line::new(Tone::Quiet, plans),
+        Some(why) => Line::new(Tone::Warn, format!("{plans}; tunes knobs only: {why}")),
+    });
+    lines
+}
+
+fn providers(status: &Value) -> Vec<Line> {
+    let rows = list(&status["providers"], |one| {
+        let some =
+            |name: &str, write: fn(Option<f64>) -> String| write(one[name].as_f64().filter(|value| *value > 0.0));
+        let models = one["models"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>().join(", ");
+        vec![
+            text(&one["name"]),
+            text(&one["kind"]),
+            text(&one["health"]),
+            one["in_flight"].to_string(),
+            one["queued"].to_string(),
+            some("latency_p50_ms", millis),
+            some("ttft_p50_ms", millis),
+            some("tokens_per_second", |value| value.map_or("-".to_owned(), number)),
+            percent(one["error_rate"].as_f64()),
+            models,
+        ]
+    });
+    let header =
+        ["PROVIDER", "KIND", "HEALTH", "UNDER WAY", "WAITING", "P50", "FIRST TOKEN", "TOKENS/S", "ERRORS", "MODELS"];
+    let mut lines = tabled(&header, &rows);
+    let engine = &status["engine"];
+    if engine.is_object() {
+        let memory = engine["last_error"].as_str().map(|error| format!("; last error: {error}")).unwrap_or_default();
+        lines.push(Line::new(
+            if memory.is_empty() { Tone::Quiet } else { Tone::Bad },
+            format!(
+                "engine of {}: {}, {} of {} slots busy, {} restarts{memory}",
+                text(&engine["provider"]),
+                text(&engine["phase"]),
+                engine["metrics"]["slots_busy"].as_u64().map_or("-".to_owned(), |busy| busy.to_string()),
+                engine["settings"]["slots"],
+                engine["restarts"],
+            ),
+        ));
+    }
+    lines
+}
+
+fn knobs(knobs: &Value) -> Vec<Line> {
+    let rows = list(knobs, |one| {
+        let is_turned = one["value"] != one["default"];
+        let scope = text(&one["scope"]);
+        vec![
+            if scope.is_empty() { "host".to_owned() } else { scope },
+            text(&one["name"]),
+            plain(&one["value"], &one["unit"]),
+            plain(&one["default"], &one["unit"]),
+            if is_turned { "turned" } else { "" }.to_owned(),
+            if one["reload"] == true { "restarts the engine" } else { "at once" }.to_owned(),
+        ]
+    });
+    tabled(&["SCOPE", "KNOB", "VALUE", "DEFAULT", "", "EFFECT"], &rows)
+}
+
+fn decisions(decisions: &Value) -> Vec<Line> {
+    let rows = list(decisions, |one| {
+        let proposal = &one["proposal"];
+        let scope = text(&proposal["scope"]);
+        let place = if scope.is_empty() { String::new() } else { format!("@{scope}") };
+        let to = if one["applied"].is_null() { &proposal["value"] } else { &one["applied"] };
+        vec![
+            moment(one["at_ms"].as_u64().unwrap_or(0)).chars().skip(11).collect(),
+            text(&one["verdict"]),
+            format!("{}{place}", text(&proposal["name"])),
+            format!("{} -> {}", plain(&one["before"], &Value::Null), plain(to, &Value::Null)),
+            text(&proposal["reason"]),
+        ]
+    });
+    tabled(&["WHEN", "VERDICT", "KNOB", "CHANGE", "WHY"], &rows)
+}
+
+fn help() -> Vec<Line> {
+    [
+        "1 2 3 4, Tab, arrows left and right   choose a view",
+        "arrows up and down, PgUp, PgDn, Home  scroll",
+        "p or space                            pause",
+        "?                                     this help",
+        "q, Esc, Ctrl-C                        quit",
+    ]
+    .into_iter()
+    .map(|text| Line::new(Tone::Plain, text.to_owned()))
+    .collect()
+}
+
+fn titled(title: &str, body: Vec<Line>) -> Vec<Line> {
+    let mut lines = vec![Line::new(Tone::Title, title.to_owned())];
+    lines.extend(body);
+    lines
+}
+
+fn tabled(header: &[&str], rows: &[Vec<String>]) -> Vec<Line> {
+    let text = table(header, rows);
+    let lines = text.lines().enumerate();
+    lines.map(|(at, line)| Line::new(if at == 0 { Tone::Quiet } else { Tone::Plain }, line.to_owned())).collect()
+}
+
+fn list(values: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
+    values.as_array().into_iter().flatten().map(row).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or("-").to_owned()
+}
+
+/// A knob's value with its unit.
+fn plain(value: &Value, unit: &Value) -> String {
+    match (value, unit.as_str()) {
+        (Value::Number(count), Some("bytes")) => bytes(count.as_f64().unwrap_or(0.0)),
+        (Value::Number(count), Some("ms")) => millis(count.as_f64()),
+        (Value::String(word), _) => word.clone(),
+        (Value::Null, _) => "-".to_owned(),
+        (other, _) => other.to_string(),
+    }
+}
+
+fn millis(value: Option<f64>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(ms) if ms >= 1_000.0 => format!("{:.2} s", ms / 1_000.0),
+        Some(ms) => format!("{} ms", number(ms)),
+    }
+}
+
+fn percent(value: Option<f64>) -> String {
+    value.map_or("-".to_owned(), |value| format!("{:.1} %", value * 100.0))
+}
+
+fn unit(value: Option<f64>, unit: &str) -> String {
+    value.map_or("-".to_owned(), |value| format!("{} {unit}", number(value)))
+}
+
+fn share(part: &Value, whole: &Value) -> Option<f64> {
+    let (part, whole) = (part.as_f64()?, whole.as_f64()?);
+    (whole > 0.0).then(|| part / whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, VecDeque};
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn reading() -> Reading {
+        let figures = json!({
+            "status": {
+                "version": "1.2.3", "listen": "127.0.0.1:8900", "status": "up", "uptime_s": 61,
+                "strategy": { "name": "balanced", "version": "0.1.0", "goal": "goodput", "planning": { "calls": 3, "mean_us": 1.5 } },
+                "requests": { "queued": 4, "in_flight": 2 },
+                "providers": [{ "name": "local", "kind": "llama-cpp", "health": "up", "in_flight": 2, "queued": 0,
+                    "latency_p50_ms": 1_500.0, "ttft_p50_ms": 0.0, "tokens_per_second": 12.0, "error_rate": 0.0, "models": ["m"] }],
+            },
+            "metrics": { "metrics": [{ "name": "response_time_ms", "scope": "", "summary": { "p95": 2_500.0 } }] },
+            "resources": { "host": { "cpu_share": 0.5, "memory_used_bytes": 1, "memory_total_bytes": 4 } },
+            "knobs": [{ "name": "queue_length", "scope": "", "value": 8, "default": 4, "unit": "count", "reload": false }],
+            "decisions": [{ "at_ms": 0, "verdict": "applied", "before": 1, "applied": 2,
+                "proposal": { "name": "engine_slots", "scope": "local", "value": 4, "reason": "more wait" } }],
+        });
+        let past = BTreeMap::from([("response", VecDeque::from([Some(1.0), None, Some(2_500.0)]))]);
+        Reading { figures, past }
+    }
+
+    fn drawn(width: usize, height: usize, view: View) -> String {
+        let reading = reading();
+        let canvas = Canvas { width, is_unicode: true };
+        let lines = Frame { reading: Some(&reading), view, ..Frame::new(canvas, height) }.lines();
+        assert!(lines.len() <= height && lines.iter().all(|line| line.text.chars().count() <= width), "{lines:#?}");
+        lines.into_iter().map(|line| line.text + "\n").collect()
+    }
+
+    #[test]
+    fn the_overview_holds_the_figures_of_the_reading() {
+        let text = drawn(120, 60, View::Overview);
+        for expected in [
+            "perfhost 1.2.3",
+            "up 1 m 1 s",
+            "2.50 s",
+            "50.0 %",
+            "25.0 %",
+            "[1 Overview]",
+            "engine_slots@local",
+            "1 -> 2",
+        ] {
+            assert!(text.contains(expected), "{expected} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_view_fits_every_size() {
+        for (view, _) in View::ALL {
+            for (width, height) in [(10, 3), (40, 10), (80, 24), (200, 60)] {
+                drawn(width, height, view);
+            }
+        }
+        assert!(drawn(100, 20, View::Knobs).contains("turned"));
+        assert!(drawn(100, 20, View::Decisions).contains("more wait"));
+    }
+
+    #[test]
+    fn trouble_and_tones_are_shown() {
+        let reading = reading();
+        let canvas = Canvas { width: 80, is_unicode: false };
+        let frame = Frame { reading: Some(&reading), trouble: Some("refused"), ..Frame::new(canvas, 30) };
+        let lines = frame.lines();
+        assert!(lines.contains(&Line::new(Tone::Bad, "connection lost, retrying: refused".to_owned())));
+        assert!(lines.iter().any(|line| line.text.starts_with("response time") && line.tone == Tone::Warn));
+        assert_eq!(View::Overview.previous(), View::Decisions);
+        assert_eq!(View::Decisions.next(), View::Overview);
+    }
+}
