@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Measures perfhost beside other proxies in one run, and prints one table. `make bench` calls this.
 
-    python3 tests/bench/run.py [--seconds 4] [--rounds 3] [--only perfhost,nginx] [--swap-seconds 20] [--json FILE]
+    python3 tests/bench/run.py [--seconds 4] [--rounds 3] [--only perfhost,nginx] [--swap-seconds 20] [--calls 1000000] [--json FILE]
+    python3 tests/bench/run.py --only experiments [--experiment-runs 1000]
 
 Every round measures every target in turn, so that a machine whose speed drifts drifts for all; the median of the rounds
 counts. nginx and vllm-router are measured where they are installed (PATH, or VLLM_ROUTER for the second).
@@ -22,6 +23,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import strategies
 import swaps
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -207,14 +209,21 @@ def show(all_targets):
             print(f"\n{target.name}: a cache hit takes {target.median('hit', 'p50_us'):.0f} us (p50), {target.median('hit', 'p99_us'):.0f} us (p99)")
 
 
-def strategy_calls():
-    """What calls into a strategy cost, from the sandbox's own measurement."""
-    program = TARGET / "examples" / "strategy_calls"
-    guest = next((ROOT / "target" / "guests").glob("**/guest/balanced.wasm"), None)
-    if not program.exists() or guest is None:
-        return None
-    done = subprocess.run([program, guest], capture_output=True, text=True)
+def history_queries():
+    """What a question to thirty days of history costs, from telemetry's own measurement."""
+    program = TARGET / "examples" / "history_queries"
+    done = subprocess.run([program], capture_output=True, text=True)
     return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def experiments(runs):
+    """False winners, power and requests of simulated experiments. The same on every machine; only its speed differs."""
+    subprocess.run(
+        ["cargo", "build", "--release", "--locked", "--package", "perfhost-strategy", "--example", "experiment_simulation"],
+        cwd=ROOT, check=True)
+    print("\nexperiments (simulated, see docs/experiments-statistics.md):\n", flush=True)
+    program = TARGET / "examples" / "experiment_simulation"
+    subprocess.run([program, str(runs), str(max(1, runs * 2 // 5))], check=True)
 
 
 def figures(value, path=""):
@@ -237,10 +246,16 @@ def main():
     parser.add_argument("--only", type=lambda text: text.split(","), default=[])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--swap-seconds", type=float, default=20, help="0 for no swaps")
+    parser.add_argument("--experiment-runs", type=int, default=1000, help="runs with equal arms, of each kind; 0 for none")
+    parser.add_argument("--calls", type=int, default=1_000_000, help="plans one after another, in each language")
     options = parser.parse_args()
+    if options.only == ["experiments"]:
+        experiments(options.experiment_runs)
+        return
     build = ["cargo", "build", "--release", "--locked", "--package", "perfhost", "--package", "perfhost-bench"]
     subprocess.run(build, cwd=ROOT, check=True)
-    subprocess.run(["cargo", "build", "--release", "--locked", "--package", "perfhost-wasm", "--example", "strategy_calls"], cwd=ROOT, check=True)
+    for package, example in [("perfhost-wasm", "strategy_calls"), ("perfhost-telemetry", "history_queries")]:
+        subprocess.run(["cargo", "build", "--release", "--locked", "--package", package, "--example", example], cwd=ROOT, check=True)
     processes = []
     with tempfile.TemporaryDirectory(prefix="perfhost-bench-") as folder:
         try:
@@ -262,13 +277,18 @@ def main():
     show(found)
     if swapped:
         swaps.show(swapped)
-    calls = strategy_calls()
-    if calls:
-        print("\nstrategy calls (balanced, warm instance unless said):")
-        for name, figure in figures(calls):
+    built_in = next((ROOT / "target" / "guests").glob("**/guest/balanced.wasm"), None)
+    calls = strategies.measure(TARGET / "examples" / "strategy_calls", options.calls, built_in)
+    strategies.show(calls)
+    queries = history_queries()
+    if queries:
+        print("\nquestions to history (one metric of one scope, the store holding thirty days):")
+        for name, figure in figures(queries):
             print(f"  {name:44} {figure}")
+    if options.experiment_runs and (not options.only or "experiments" in options.only):
+        experiments(options.experiment_runs)
     if options.json:
-        options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "swaps": swapped, "strategy_calls": calls}, indent=1))
+        options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "swaps": swapped, "strategy_calls": calls, "history_queries": queries}, indent=1))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,8 @@ class Policy:
         today_ms = now_ms // STEP_MS * STEP_MS
         for scope in self.bounds:
             found = [[] for _ in range(STEPS)]
-            points = history("in_flight", scope, today_ms - int(self.parameters["days"]) * DAY_MS, today_ms, STEP_MS)
+            from_ms = max(0, today_ms - int(self.parameters["days"]) * DAY_MS)
+            points = history("in_flight", scope, from_ms, today_ms, STEP_MS)
             for point in points:
                 found[point.at_ms % DAY_MS // STEP_MS].append(point.p95)
             self.usual[scope] = [sum(step) / len(step) if step else None for step in found]

@@ -65,6 +65,11 @@ class DayPlanner(unittest.TestCase):
             made.propose(observation(at(12, minute), 1), lambda *query: asked.append(query) or history(*query))
         self.assertEqual(len(asked), 2)
 
+    def test_days_before_1970_are_not_asked_for(self):
+        asked = []
+        policy().propose(observation(0, 4), lambda *query: asked.append(query) or [])
+        self.assertEqual(asked[0][2:4], (0, 0))
+
     def test_bounds_hold(self):
         (change,) = policy(("slots_max", "5")).propose(observation(at(9), 4), history)
         self.assertEqual(change.slots, 5)

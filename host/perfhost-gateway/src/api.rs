@@ -1,38 +1,48 @@
 //! The host's own API: JSON under `/api`, `/health` for probes, `/metrics` for Prometheus.
 //!
+//! - `route`: the table of all paths, which `openapi` describes
 //! - `query`: strict query strings: what is not known is refused with what is
 //! - `reply`: answers, and errors as `{"error":{"code","message"}}`
-//! - `system`, `metrics`, `strategies`, `decisions`, `experiments`, `cache`: the handlers
+//! - `recorded`: what history says of a range, for those below
+//! - `aggregates`, `dashboard`, `findings`, `comparing`, `capacity`, `profile`, `tuning`, `reports`: what it means
+//! - `system`, `metrics`, `strategies`, `decisions`, `experiments`, `cache`: the other handlers
 //!
 //! Handlers that read the store or ask the process around the gateway run on the blocking pool, so that the streams on
 //! the same worker do not wait for them.
 
+mod aggregates;
 mod cache;
+mod capacity;
+mod comparing;
+mod dashboard;
 mod decisions;
 mod experiments;
+mod findings;
 mod metrics;
+mod openapi;
+mod profile;
 pub(crate) mod query;
+mod recorded;
 mod reply;
+mod reports;
+mod route;
 mod strategies;
 mod system;
+mod tuning;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::answer::Answer;
 use crate::services::Services;
 use crate::worker::Worker;
-use query::Query;
 use reply::{Reply, Trouble};
+use route::Endpoint;
 
-/// What is served, for those who ask for something else.
-const SERVED: &str = "/health, /metrics, /api/system/status, /api/system/resources, /api/metrics/current, \
-                      /api/metrics/historical, /api/strategies, /api/strategies/history, /api/strategies/rollback, \
-                      /api/knobs, /api/decisions, /api/decisions/span, /api/decisions/cycles, /api/experiments, \
-                      /api/feedback, /api/cache";
+pub use reports::{Period, report_on};
 
 /// Answers what is not under `/v1`.
 pub(crate) async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
@@ -41,49 +51,52 @@ pub(crate) async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Re
 
 async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<Reply, Trouble> {
     let path = request.uri().path().trim_end_matches('/').to_owned();
-    if path == "/health" {
-        Trouble::unless_method(request.method(), &[Method::GET, Method::HEAD], "GET, HEAD")?;
-        return Ok(system::health(services));
+    let found = route::find(request.method(), &path);
+    if !matches!(&found, Ok((route, _)) if route.endpoint == Endpoint::Health) {
+        // Before anything is said about which paths there are.
+        services.access.check_admin(request.method(), request.headers())?;
     }
-    services.access.check_admin(request.method(), request.headers())?;
-    let query = Query::of(request.uri());
-    let get = |request: &Request<Incoming>| Trouble::unless_method(request.method(), &[Method::GET], "GET");
-    let plain = |request: &Request<Incoming>| get(request).and_then(|()| query.only(&[]));
-    match path.as_str() {
-        "/metrics" => plain(&request).map(|()| metrics::prometheus(services))?.await,
-        "/api/system/status" => plain(&request).map(|()| system::status(services))?.await,
-        "/api/system/resources" => plain(&request).map(|()| system::resources(services))?.await,
-        "/api/metrics/current" => get(&request).map(|()| metrics::current(services, &query))?.await,
-        "/api/metrics/historical" => get(&request).map(|()| metrics::historical(services, &query))?.await,
-        "/api/knobs" => plain(&request).map(|()| strategies::knobs(services))?.await,
-        "/api/decisions" => get(&request).map(|()| decisions::list(services, &query))?.await,
-        "/api/decisions/span" => get(&request).map(|()| decisions::span(services, &query))?.await,
-        "/api/decisions/cycles" => get(&request).map(|()| decisions::cycles(services, &query))?.await,
-        "/api/strategies" => match *request.method() {
-            Method::GET => plain(&request).map(|()| strategies::list(services))?.await,
-            Method::POST => strategies::load(services, &query, request).await,
-            _ => Err(Trouble::method(request.method(), "GET, POST")),
-        },
-        "/api/strategies/rollback" => match *request.method() {
-            Method::POST => query.only(&[]).map(|()| strategies::rollback(services, request))?.await,
-            _ => Err(Trouble::method(request.method(), "POST")),
-        },
-        "/api/strategies/history" => get(&request).map(|()| strategies::history(services, &query))?.await,
-        "/api/cache" => match *request.method() {
-            Method::GET => Ok(cache::stats(services)),
-            Method::DELETE => Ok(cache::clear(services)),
-            _ => Err(Trouble::method(request.method(), "GET, DELETE")),
-        },
-        "/api/feedback" => match *request.method() {
-            Method::POST => query.only(&[]).map(|()| experiments::feedback(services, request))?.await,
-            _ => Err(Trouble::method(request.method(), "POST")),
-        },
-        path => match path.strip_prefix("/api/experiments") {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-                experiments::route(services, rest.trim_start_matches('/'), &query, request).await
-            }
-            _ => Err(Trouble::not_found(path, SERVED)),
-        },
+    let (route, named) = found?;
+    let query = route.check(&request)?;
+    match route.endpoint {
+        Endpoint::Health => Ok(system::health(services)),
+        Endpoint::Prometheus => metrics::prometheus(services).await,
+        Endpoint::OpenApi => Ok(openapi::document()),
+        Endpoint::Status => system::status(services).await,
+        Endpoint::Resources => system::resources(services).await,
+        Endpoint::Current => metrics::current(services, &query).await,
+        Endpoint::Historical => metrics::historical(services, &query).await,
+        Endpoint::Aggregated => aggregates::aggregated(services, &query).await,
+        Endpoint::Performance => aggregates::performance(services, &query).await,
+        Endpoint::ModelMetrics => aggregates::model(services, &query, named).await,
+        Endpoint::Overview => dashboard::overview(services).await,
+        Endpoint::DashboardPerformance => dashboard::performance(services, &query).await,
+        Endpoint::DashboardResources => dashboard::resources(services, &query).await,
+        Endpoint::Profile => profile::list(services, &query).await,
+        Endpoint::Bottlenecks => findings::bottlenecks_of(services, &query).await,
+        Endpoint::Capacity => capacity::show(services, &query).await,
+        Endpoint::CompareModels => comparing::models(services, &query).await,
+        Endpoint::CompareOptimizations => comparing::optimizations(services, &query).await,
+        Endpoint::Analyse => findings::analyse(services, &query, named).await,
+        Endpoint::DailyReport => reports::report(services, &query, Period::Day).await,
+        Endpoint::WeeklyReport => reports::report(services, &query, Period::Week).await,
+        Endpoint::Tune => tuning::tune(services, &query, named).await,
+        Endpoint::Strategies => strategies::list(services).await,
+        Endpoint::LoadStrategy => strategies::load(services, &query, request).await,
+        Endpoint::StrategyHistory => strategies::history(services, &query).await,
+        Endpoint::Rollback => strategies::rollback(services, request).await,
+        Endpoint::Knobs => strategies::knobs(services).await,
+        Endpoint::Decisions => decisions::list(services, &query).await,
+        Endpoint::DecisionSpan => decisions::span(services, &query).await,
+        Endpoint::DecisionCycles => decisions::cycles(services, &query).await,
+        Endpoint::Experiments => experiments::list(services, &query).await,
+        Endpoint::StartExperiment => experiments::start(services, request).await,
+        Endpoint::Experiment => experiments::status(services, named).await,
+        Endpoint::StopExperiment => experiments::stop(services, named, request).await,
+        Endpoint::ExperimentReport => experiments::report(services, named, &query).await,
+        Endpoint::Feedback => experiments::feedback(services, request).await,
+        Endpoint::CacheStats => Ok(cache::stats(services)),
+        Endpoint::ClearCache => Ok(cache::clear(services)),
     }
 }
 

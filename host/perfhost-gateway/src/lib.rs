@@ -51,6 +51,7 @@ mod worker;
 
 pub use access::AccessPolicy;
 pub use admission::Admission;
+pub use api::{Period, report_on};
 pub use control::{Control, ControlError, ExperimentControl, ReportFormat, StrategySource};
 pub use server::run;
 pub use services::{Limits, Services};

@@ -17,8 +17,26 @@ pub fn parse(text: &str, now_ms: u64) -> Option<u64> {
     u64::from_str(text).ok().or_else(now).or_else(relative).or_else(|| rfc3339_ms(text))
 }
 
+/// A moment as people read it, to the minute: `2026-01-31 12:00Z`.
+pub fn written(at_ms: u64) -> String {
+    let (year, month, day) = date(at_ms / 86_400_000);
+    let minutes = at_ms / 60_000 % 1_440;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}Z", minutes / 60, minutes % 60)
+}
+
+/// Howard Hinnant's `civil_from_days`, the other way round from [`days_since_1970`].
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day_of_year - (153 * from_march + 2) / 5 + 1)
+}
+
 /// A length of time such as `10s`, `5m`, `2h`, `7d` or `500ms`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number = u64::from_str(&text[..digits]).ok()?;
     let unit_ms = match &text[digits..] {
@@ -97,6 +115,7 @@ mod tests {
         assert_eq!(at("1970-01-01T00:00:01Z"), Some(1_000));
         assert_eq!(at("2024-02-29T12:30:15.25Z"), Some(1_709_209_815_250));
         assert_eq!(at("2024-02-29T13:30:15.25+01:00"), Some(1_709_209_815_250));
+        assert_eq!(written(1_709_209_815_250), "2024-02-29 12:30Z");
         for wrong in ["yesterday", "2024-02-30T00:00:00Z", "2024-02-29", "-15", "-15x", "2024-02-29T12:30:15.Z"] {
             assert_eq!(at(wrong), None, "{wrong}");
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use perfhost_analysis::kpi::Targets;
 use perfhost_cache::{Cache, Flights};
 use perfhost_strategy::{Generation, Settings, Shared};
 use perfhost_telemetry::{Store, Telemetry};
@@ -43,6 +44,8 @@ pub struct Services {
     pub started_at: SystemTime,
     /// Bounds that are not knobs.
     pub limits: Limits,
+    /// What is aimed at, for health and grades.
+    pub targets: Targets,
 }
 
 /// Bounds of the gateway that no strategy turns.

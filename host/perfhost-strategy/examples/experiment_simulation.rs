@@ -1,151 +1,162 @@
 //! The simulation proof of the experiments: false winners among equal arms, power and requests among unequal ones, beside
 //! a fixed-size test, a z-test watched as it goes, and TensorZero's stopping rule.
 //!
-//!     cargo run --release -p perfhost-strategy --example experiment_simulation -- [null runs] [power runs]
+//!     cargo run --release -p perfhost-strategy --example experiment_simulation -- [null runs] [power runs] [ROWS]
+//!
+//! Only rows whose first words contain ROWS are measured: "blocks, goodput", say.
 
 #![allow(clippy::expect_used, reason = "a measurement that cannot be made must stop")]
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
-#[path = "../tests/simulation/random.rs"]
-mod random;
-#[path = "../tests/simulation/rules.rs"]
-mod rules;
-#[path = "../tests/simulation/traffic.rs"]
-mod traffic;
-#[path = "../tests/simulation/trial.rs"]
-mod trial;
+#[path = "../tests/simulation/proof/mod.rs"]
+mod proof;
 
 use perfhost_strategy::experiment::Metric;
-use traffic::{Kind, Shape, Traffic};
-use trial::{BLOCK, BURN_IN, Plan, Run, runs};
+use proof::rows::{Effort, KINDS, equal_arms, life_row, null_row, power_row, unequal_arms};
+use proof::traffic::Kind;
+use proof::trial::Plan;
 
-const KINDS: [(&str, Kind); 6] = [
-    ("independent", Kind::Independent),
-    ("load, correlation 0.99", Kind::Autocorrelated(0.99)),
-    ("load, correlation 0.999", Kind::Autocorrelated(0.999)),
-    ("day and night", Kind::Diurnal),
-    ("carry-over through a cache", Kind::CarryOver),
-    ("challenger finishes later", Kind::LateChallenger),
-];
+/// Requests of a run with equal arms.
+const NULL_REQUESTS: u64 = 20_000;
+
+/// The experiments' level.
+const LEVEL: f64 = 0.05;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).filter_map(|argument| argument.parse::<u64>().ok());
-    let (null_runs, power_runs) = (arguments.next().unwrap_or(1_000), arguments.next().unwrap_or(300));
-    null(null_runs);
-    power(power_runs);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number =
+        |at: usize| arguments.get(at).and_then(|argument| argument.parse::<u64>().ok()).map(|runs| runs.max(1));
+    let (null_runs, power_runs) = (number(0).unwrap_or(1_000), number(1).unwrap_or(400));
+    let rows = arguments.get(2).map_or("", String::as_str);
+    null(null_runs, rows);
+    power(power_runs, rows);
+    lives(null_runs, power_runs, rows);
 }
 
 /// Equal arms: any winner is a false one.
-fn null(count: u64) {
-    println!("equal arms, {count} runs × 20,000 requests, a look every 100, level 5 %: false winners in %\n");
-    println!("{:<12} {:<28} {:>9} {:>14} {:>11}", "regime", "traffic", "perfhost", "z-test peeking", "TensorZero");
-    for (metric, is_switchback) in [(Metric::Goodput, false), (Metric::LatencyP95, false), (Metric::Goodput, true)] {
-        for (name, kind) in KINDS {
-            // A late challenger's times do differ; and in blocks there is no late and early.
-            if kind == Kind::LateChallenger && (is_switchback || metric == Metric::LatencyP95) {
-                continue;
-            }
-            let shape = Shape { kind, base: 0.6, effect: 0.0, swing: 0.25 };
-            let plan = Plan { shape, metric, is_switchback, is_adjusted: false, requests: 20_000, look_every: 100 };
-            let runs = runs(&plan, 1, count, true);
-            let percent =
-                |is: fn(&Run) -> bool| 100.0 * runs.iter().filter(|run| is(run)).count() as f64 / count as f64;
-            let regime = match (is_switchback, metric) {
-                (true, _) => "blocks",
-                (_, Metric::LatencyP95) => "request, p95",
-                _ => "request",
-            };
-            println!(
-                "{regime:<12} {name:<28} {:>9.1} {:>14.1} {:>11.1}",
-                percent(|run| run.winner.is_some()),
-                percent(|run| run.peeking.is_some()),
-                percent(|run| run.tensor_zero.is_some()),
-            );
+fn null(count: u64, rows: &str) {
+    println!(
+        "equal arms, {count} runs x {NULL_REQUESTS} requests, a look every 100, level 5 %: false winners in % of runs\n"
+    );
+    println!(
+        "{:<20} {:<28} {:>9} {:>12} {:>10} {:>11}  aim: promoted <= 5",
+        "regime, metric", "traffic", "promoted", "either named", "z peeking", "TensorZero"
+    );
+    for (regime, metric, is_switchback) in [
+        ("request, goodput", Metric::Goodput, false),
+        ("request, p95", Metric::LatencyP95, false),
+        ("blocks, goodput", Metric::Goodput, true),
+        ("blocks, p95", Metric::LatencyP95, true),
+    ] {
+        // A late challenger's times do differ.
+        let is_null = |kind: Kind| metric == Metric::Goodput || kind != Kind::LateChallenger;
+        for (name, kind) in KINDS.into_iter().filter(|(_, kind)| is_null(*kind)) {
+            null_line(rows, regime, name, &Plan { metric, is_switchback, ..equal_arms(kind, NULL_REQUESTS) }, count);
         }
     }
+    let adjusted = Plan { is_adjusted: true, ..equal_arms(Kind::Lengths, NULL_REQUESTS) };
+    null_line(rows, "request, goodput", "adjusted for lengths", &adjusted, count);
+}
+
+fn null_line(rows: &str, regime: &str, name: &str, plan: &Plan, count: u64) {
+    if !regime.contains(rows) {
+        return;
+    }
+    let row = null_row(plan, count);
+    println!(
+        "{regime:<20} {name:<28} {:>9.1} {:>12.1} {:>10.1} {:>11.1}  {}",
+        100.0 * row.promoted,
+        100.0 * row.named,
+        100.0 * row.peeking,
+        100.0 * row.tensor_zero,
+        mark(row.promoted <= LEVEL)
+    );
 }
 
 /// Unequal arms: how often and after how many requests the better one is named.
-fn power(count: u64) {
+fn power(count: u64, rows: &str) {
     println!(
-        "\nunequal arms, {count} runs: power, and mean requests as a multiple of a fixed-size test's (5 %, power 0.9)\n"
+        "\nunequal arms, {count} runs, a look every 10 (1 where 1,000 and fewer decide): power, and mean requests as a multiple of a fixed-size test's \
+         (5 %, power 0.9).\n\"counted\": whose outcomes were known at the verdict; \"served\": with those under way; \
+         \"power 0.9\": counted, if given up where\nnine in ten runs are decided\n"
     );
     println!(
-        "{:<44} {:>10} {:>18} {:>18} {:>18}",
-        "what differs", "fixed size", "perfhost", "z-test peeking", "TensorZero"
+        "{:<44} {:>7} {:>6} {:>8} {:>7} {:>10} {:>13} {:>13}  aim: counted <=",
+        "what differs", "fixed", "power", "counted", "served", "power 0.9", "z peeking", "TensorZero"
     );
-    let plan = |kind, effect, metric, is_switchback| Plan {
-        shape: Shape { kind, base: 0.6, effect, swing: 0.08 },
-        metric,
-        is_switchback,
-        is_adjusted: false,
-        requests: 0,
-        look_every: 10,
-    };
-    for effect in [0.1, 0.2, 0.5] {
-        let fixed = rules::fixed_shares(0.6, 0.6 * (1.0 + effect));
-        let plan = plan(Kind::Independent, effect, Metric::Goodput, false);
-        report(&format!("goodput 0.60 → {:.2}", 0.6 * (1.0 + effect)), &plan, fixed, count);
+    let name = |base: f64, effect: f64| format!("goodput {base:.2} +{:.0} %", 100.0 * effect);
+    for (base, effect) in [(0.6, 0.1), (0.6, 0.2), (0.6, 0.5), (0.3, 0.1), (0.3, 0.2), (0.3, 0.5), (0.8, 0.1)] {
+        power_line(rows, &name(base, effect), &unequal_arms(Kind::Independent, base, effect), 1.1, count);
     }
-    for (is_adjusted, how) in [(false, "unadjusted"), (true, "adjusted for length")] {
-        let known = plan(Kind::Lengths, 0.2, Metric::Goodput, false);
-        let shape = Shape { swing: 0.4, base: 0.5, ..known.shape };
-        let (one, other) = (share(&shape, false), share(&shape, true));
-        let fixed = rules::fixed_shares(one, other);
-        report(&format!("goodput {one:.2} → {other:.2}, {how}"), &Plan { shape, is_adjusted, ..known }, fixed, count);
+    for effect in [0.1, 0.2] {
+        let plan = unequal_arms(Kind::Lengths, 0.5, effect);
+        power_line(rows, &format!("{}, lengths not told", name(0.5, effect)), &plan, 1.1, count);
+        let plan = Plan { is_adjusted: true, ..plan };
+        power_line(rows, &format!("{}, adjusted for lengths", name(0.5, effect)), &plan, 1.0, count);
     }
-    let percentile = plan(Kind::Independent, 0.2, Metric::LatencyP95, false);
-    report("p95 of times, 20 % less", &percentile, rules::fixed_percentiles(0.8), count);
     for effect in [0.1, 0.2, 0.5] {
-        for (kind, name) in [(Kind::Autocorrelated(0.99), "0.99"), (Kind::Autocorrelated(0.999), "0.999")] {
-            let plan = plan(kind, effect, Metric::Goodput, true);
-            let (mean, variance) = pairs(&plan.shape);
-            let fixed = rules::fixed_pairs(mean, variance).ceil() * 2.0 * BLOCK as f64;
-            report(&format!("blocks, goodput +{:.0} %, load {name}", 100.0 * effect), &plan, fixed, count);
+        let plan = Plan { metric: Metric::LatencyP95, ..unequal_arms(Kind::Independent, 0.6, effect) };
+        power_line(rows, &format!("p95 -{:.0} %", 100.0 * effect), &plan, 1.1, count);
+    }
+    for (load, correlation) in [("0.99", 0.99), ("0.999", 0.999)] {
+        for effect in [0.1, 0.2, 0.5] {
+            let plan = unequal_arms(Kind::Autocorrelated(correlation), 0.6, effect);
+            let plan = Plan { is_switchback: true, ..plan };
+            power_line(rows, &format!("blocks, {}, load {load}", name(0.6, effect)), &plan, 2.0, count);
         }
     }
 }
 
-/// Share of good answers of an arm.
-fn share(shape: &Shape, is_challenger: bool) -> f64 {
-    let mut traffic = Traffic::new(*shape, 98);
-    let requests = 400_000;
-    (0..requests).filter(|_| traffic.next(is_challenger, false).is_good).count() as f64 / f64::from(requests)
-}
-
-fn report(name: &str, plan: &Plan, fixed: f64, count: u64) {
-    let requests = ((5.0 * fixed) as u64).clamp(3_000, 400_000) / 100 * 100;
-    let runs = runs(&Plan { requests, ..*plan }, 1, count, true);
-    let share = |found: usize| found as f64 / count as f64;
-    let found = runs.iter().filter(|run| run.winner == Some(1)).count();
-    let mean = runs.iter().map(|run| run.requests as f64).sum::<f64>() / count as f64 / fixed;
-    let of = |when: fn(&Run) -> Option<u64>| {
-        let total: u64 = runs.iter().map(|run| when(run).unwrap_or(requests)).sum();
-        let found = runs.iter().filter(|run| when(run).is_some()).count();
-        format!("{:.2} at {:.2} ×", share(found), total as f64 / count as f64 / fixed)
-    };
+fn power_line(rows: &str, name: &str, plan: &Plan, aim: f64, count: u64) {
+    if !name.contains(rows) {
+        return;
+    }
+    let row = power_row(plan, count);
+    let times = |requests: f64| format!("{:.2} x", requests / row.fixed);
+    let other = |rule: &Effort| format!("{:.2} {}", rule.power, times(rule.requests));
     println!(
-        "{name:<44} {fixed:>10.0} {:>18} {:>18} {:>18}",
-        format!("{:.2} at {mean:.2} ×", share(found)),
-        of(|run| run.peeking),
-        of(|run| run.tensor_zero)
+        "{name:<44} {:>7.0} {:>6.2} {:>8} {:>7} {:>10} {:>13} {:>13}  {aim:.1} x {}",
+        row.fixed,
+        row.counted.power,
+        times(row.counted.requests),
+        times(row.served),
+        times(row.at_same_power),
+        other(&row.peeking),
+        other(&row.tensor_zero),
+        mark(row.counted.power >= 0.9 && row.counted.requests <= aim * row.fixed)
     );
 }
 
-/// Mean and variance of the differences of neighbouring blocks, for the size of a fixed test.
-fn pairs(shape: &Shape) -> (f64, f64) {
-    let mut traffic = Traffic::new(*shape, 99);
-    let mut block = |is_challenger: bool| {
-        let good = (0..BLOCK).map(|at| (at, traffic.next(is_challenger, true).is_good));
-        good.filter(|(at, is_good)| *at >= BURN_IN && *is_good).count() as f64 / (BLOCK - BURN_IN) as f64
-    };
-    let mut differences = Vec::new();
-    for pair in 0..4_000 {
-        let is_first = pair % 2 == 0;
-        let (first, second) = (block(is_first), block(!is_first));
-        differences.push(if is_first { first - second } else { second - first });
+/// As users meet it: with ramp, guardrail and confirmation.
+fn lives(null_runs: u64, power_runs: u64, rows: &str) {
+    println!("\ndefault ramp, error-rate guardrail and confirmation, per request, goodput: % of runs\n");
+    println!(
+        "{:<44} {:>9} {:>10} {:>9} {:>22}",
+        "traffic", "promoted", "confirmed", "reverted", "served until a verdict"
+    );
+    for (name, kind) in KINDS {
+        life_line(rows, &format!("equal arms, {name}"), &equal_arms(kind, NULL_REQUESTS), null_runs);
     }
-    let mean = differences.iter().sum::<f64>() / differences.len() as f64;
-    let variance = differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / differences.len() as f64;
-    (mean, variance)
+    for effect in [0.1, 0.2, 0.5] {
+        let plan = Plan { requests: 60_000, look_every: 100, ..unequal_arms(Kind::Independent, 0.6, effect) };
+        life_line(rows, &format!("goodput 0.60 +{:.0} %", 100.0 * effect), &plan, power_runs);
+    }
+}
+
+fn life_line(rows: &str, name: &str, plan: &Plan, count: u64) {
+    if !name.contains(rows) {
+        return;
+    }
+    let row = life_row(plan, count);
+    println!(
+        "{name:<44} {:>9.1} {:>10.1} {:>9.1} {:>22.0}",
+        100.0 * row.promoted,
+        100.0 * row.confirmed,
+        100.0 * row.reverted,
+        row.served
+    );
+}
+
+fn mark(is_met: bool) -> &'static str {
+    if is_met { "met" } else { "MISSED" }
 }

@@ -50,6 +50,11 @@ pub struct Options<'a> {
     pub plan_budget: Duration,
     /// Time since any moment. One that stands still measures nothing.
     pub clock: &'a dyn Fn() -> Duration,
+    /// The last lines that the newest instance wrote to its log, oldest first. Asked for when a call fails: languages with
+    /// a run-time of their own say there what went wrong.
+    pub log: &'a dyn Fn() -> Vec<String>,
+    /// Told what is looked at from now on, for whoever waits.
+    pub progress: &'a dyn Fn(&str),
 }
 
 /// What came of it.
@@ -94,16 +99,26 @@ pub struct Figures {
 /// Those of `load`. What the strategy does wrong is in the report.
 pub fn check<E>(load: &mut dyn FnMut() -> Result<Arc<dyn Strategy>, E>, options: &Options<'_>) -> Result<Report, E> {
     let mut trial = Trial::new(load, options);
+    trial.begin("description and parameters");
     let strategy = trial.bare()?;
     description::check(&mut trial, strategy.description());
     if parameters::check(&mut trial)? {
+        trial.begin("proposals");
         tuning::check(&mut trial)?;
+        trial.begin("saved state");
         state::check(&mut trial)?;
         match strategy.identity().world {
-            World::Strategy => planning::check(&mut trial)?,
-            World::Advisor => advice::check(&mut trial)?,
+            World::Strategy => {
+                trial.begin("plans");
+                planning::check(&mut trial)?;
+            }
+            World::Advisor => {
+                trial.begin("advice");
+                advice::check(&mut trial)?;
+            }
             World::Tuner => {}
         }
+        trial.begin("long runs");
         endurance::check(&mut trial)?;
     }
     Ok(trial.report())

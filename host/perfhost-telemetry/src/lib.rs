@@ -8,6 +8,7 @@
 //! - `tally`, [`sketch`], `histogram`: what is added up, per series
 //! - [`telemetry`]: the tick that gathers all shards
 //! - [`totals`]: sums over a stretch of time that somebody else bounds
+//! - [`profile`]: single requests by phase
 //! - [`window`], [`gauge`]: the last two minutes, per scope and strategy
 //! - [`store`]: history, decisions and state, in SQLite
 //! - [`resources`]: the machine, this process and its engines
@@ -18,6 +19,7 @@ pub mod gauge;
 mod histogram;
 pub mod otlp;
 pub mod phase;
+pub mod profile;
 pub mod prometheus;
 pub mod record;
 pub mod resources;
@@ -31,14 +33,15 @@ pub mod totals;
 pub mod window;
 
 pub use phase::Phase;
+pub use profile::Profile;
 pub use prometheus::{ExtraKind, ExtraMetric};
 pub use record::{CacheStatus, RequestOutcome, RequestRecord};
 pub use resources::{ResourceSampler, ResourceSnapshot};
 pub use series::{SeriesId, SeriesNames};
 pub use shard::Recorder;
 pub use store::{
-    CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, ReadOnlyStore, Store,
-    StoreError, StoredExperiment,
+    CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, ReadOnlyStore, Retention,
+    RetentionError, Store, StoreError, StoredExperiment,
 };
 pub use telemetry::Telemetry;
 pub use totals::Totals;

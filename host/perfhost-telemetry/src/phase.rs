@@ -63,6 +63,20 @@ impl Phase {
         }
     }
 
+    /// Names under which history keeps each phase's mean time of successful requests, in milliseconds; by its number.
+    pub const METRICS: [&'static str; Self::COUNT] = [
+        "phase_accept_ms",
+        "phase_identify_ms",
+        "phase_plan_ms",
+        "phase_cache_ms",
+        "phase_admit_ms",
+        "phase_connect_ms",
+        "phase_send_ms",
+        "phase_first_byte_ms",
+        "phase_stream_ms",
+        "phase_record_ms",
+    ];
+
     /// Whether the time belongs to perfhost itself: neither waiting for admission nor the provider's.
     pub fn is_overhead(self) -> bool {
         !matches!(self, Phase::Admit | Phase::Connect | Phase::Send | Phase::FirstByte | Phase::Stream)
@@ -77,6 +91,7 @@ mod tests {
     fn phases_are_numbered_in_their_order() {
         for (at, phase) in Phase::ALL.iter().enumerate() {
             assert_eq!(*phase as usize, at, "{}", phase.name());
+            assert_eq!(Phase::METRICS[at], format!("phase_{}_ms", phase.name()));
         }
     }
 }

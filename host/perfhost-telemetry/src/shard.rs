@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::profile::Slowest;
 use crate::record::RequestRecord;
 use crate::series::SeriesId;
 use crate::tally::Tally;
@@ -35,6 +36,7 @@ struct Buffer {
     slots: Vec<Option<Box<Slot>>>,
     /// Series that something was recorded of.
     touched: Vec<SeriesId>,
+    slowest: Slowest,
 }
 
 #[derive(Default)]
@@ -48,7 +50,9 @@ impl Recorder {
     /// Adds one finished request. Takes no more than a fraction of a microsecond; allocates nothing once the series is
     /// known to this worker.
     pub fn record(&self, record: &RequestRecord) {
-        self.shard.front.lock().tally(record.series).add(record);
+        let mut buffer = self.shard.front.lock();
+        buffer.tally(record.series).add(record);
+        buffer.slowest.add(record);
     }
 
     /// Adds tokens at the moment they were generated, so that the rate of tokens is smooth while long answers run. This
@@ -66,8 +70,9 @@ impl Drain {
         (Recorder { shard: shard.clone() }, Drain { shard, back: Buffer::default() })
     }
 
-    /// Hands over everything recorded since the last call. Returns false when the recorder is gone and no more can come.
-    pub(crate) fn drain(&mut self, mut each: impl FnMut(SeriesId, &Tally)) -> bool {
+    /// Hands over everything recorded since the last call, sums and slowest requests. Returns false when the recorder is
+    /// gone and no more can come.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(SeriesId, &Tally), slow: impl FnMut(RequestRecord)) -> bool {
         // Asked before the swap: what was recorded before the recorder was dropped is then in the front.
         let is_recording = Arc::strong_count(&self.shard) > 1;
         std::mem::swap(&mut *self.shard.front.lock(), &mut self.back);
@@ -78,6 +83,7 @@ impl Drain {
                 (slot.is_touched, slot.idle_ticks) = (false, 0);
             }
         }
+        self.back.slowest.drain().for_each(slow);
         for slot in &mut self.back.slots {
             // A buffer is drained every second tick.
             if slot.as_mut().is_some_and(|slot| {

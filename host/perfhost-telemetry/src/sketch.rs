@@ -112,6 +112,18 @@ impl DDSketch {
         self.max
     }
 
+    /// How many values are not above `bound`, give or take those within [`RELATIVE_ERROR`] of it.
+    pub fn count_up_to(&self, bound: f64) -> u64 {
+        if self.count == 0 || bound < self.min {
+            return 0;
+        }
+        if bound >= self.max {
+            return self.count;
+        }
+        self.zeros
+            + self.filled().take_while(|(key, _)| mapping::value(*key) <= bound).map(|(_, weight)| weight).sum::<u64>()
+    }
+
     /// Number of values.
     pub fn count(&self) -> u64 {
         self.count

@@ -3,7 +3,9 @@
 //!
 //! One thread writes, so that nobody waits for the disk; readers have connections of their own and never wait for the
 //! writer. Written ahead (WAL) and in transactions, so a process killed at any moment leaves a whole file that lacks at
-//! most what was not yet handed to the system: the last second. Which tiers history has is in [`tier`].
+//! most what was not yet handed to the system: the last second. Which tiers history has is in [`tier`], how long they are
+//! kept in [`Retention`]. A file that turns out to be damaged, at the start or while it is used, is set aside, and a new one
+//! is begun.
 
 mod cycles;
 mod decisions;
@@ -15,6 +17,7 @@ mod learned;
 mod live;
 mod open;
 mod read_only;
+mod retention;
 mod rollup;
 mod schema;
 pub mod tier;
@@ -27,12 +30,14 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
+use perfhost_strategy::Scope;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
 use perfhost_strategy::experiment::Batch;
 use perfhost_strategy::generation::GenerationRecord;
 use perfhost_strategy::replay::LoggedCycle;
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::sketch::DDSketch;
 use crate::telemetry::Telemetry;
 use writer::{Command, Writer};
 
@@ -45,6 +50,7 @@ pub use history::{HistoryPoint, HistoryQuery, MOST_POINTS};
 pub use learned::{LearnedState, MOST_STATES, MOST_STATES_OF_ONE};
 pub use live::MOST_SERIES;
 pub use read_only::ReadOnlyStore;
+pub use retention::{Retention, RetentionError};
 pub use writer::{MOST_STATE_BYTES, MOST_STATE_KEYS};
 
 /// The file's name in the data directory.
@@ -67,23 +73,36 @@ struct Inner {
     /// `None` only while closing.
     sender: Option<SyncSender<Command>>,
     writer: Option<JoinHandle<()>>,
-    readers: Mutex<Vec<Connection>>,
+    readers: Mutex<Vec<Reader>>,
     /// The newest tick handed to the writer.
     persisted: Mutex<u64>,
     failed_writes: Arc<AtomicU64>,
+    replaced: Arc<AtomicU64>,
+}
+
+/// A connection for reading, and how many files had been set aside when it was opened.
+struct Reader {
+    connection: Connection,
+    replaced: u64,
 }
 
 impl Store {
+    /// As [`Self::open_with`], with the usual retention.
+    pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        Self::open_with(dir, Retention::default())
+    }
+
     /// Opens or creates `perfhost.db` in `dir`, which is created if need be. A file that is no intact database is renamed
-    /// to `perfhost.db.corrupt-<Unix ms>` with a warning in the log, and a new one is started. The caller sees to it that
-    /// no other process uses the directory.
+    /// to `perfhost.db.corrupt-<Unix ms>` with an error in the log, and a new one is started; so is one that turns out to
+    /// be damaged later. The caller sees to it that no other process uses the directory.
     ///
     /// Errors: the directory or file cannot be written, or a newer perfhost has written it.
-    pub fn open(dir: &Path) -> Result<Store, StoreError> {
+    pub fn open_with(dir: &Path, retention: Retention) -> Result<Store, StoreError> {
         let path = dir.join(FILE_NAME);
         let connection = open::open(dir, &path)?;
         let failed_writes = Arc::new(AtomicU64::new(0));
-        let writer = Writer::new(connection, failed_writes.clone())?;
+        let replaced = Arc::new(AtomicU64::new(0));
+        let writer = Writer::new(path.clone(), connection, retention, failed_writes.clone(), replaced.clone())?;
         let (sender, receiver) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("perfhost-store".to_owned())
@@ -96,6 +115,7 @@ impl Store {
             readers: Mutex::default(),
             persisted: Mutex::default(),
             failed_writes,
+            replaced,
         };
         Ok(Store { inner: Arc::new(inner) })
     }
@@ -119,6 +139,18 @@ impl Store {
     pub fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryPoint>, StoreError> {
         query.check()?;
         self.read("history", |connection| history::read(connection, query))
+    }
+
+    /// The distribution of one metric over the whole of a question's range; empty where nothing was measured. The step says
+    /// how exactly the beginning of the range is met.
+    pub fn distribution(&self, query: &HistoryQuery) -> Result<DDSketch, StoreError> {
+        query.check()?;
+        self.read("history", |connection| history::merged(connection, query))
+    }
+
+    /// Every scope that history holds something of; strategies behind [`crate::window::STRATEGY_SCOPE_PREFIX`].
+    pub fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        self.read("scopes", history::scopes)
     }
 
     /// Records one cycle. Waits when the writer is far behind, so not for the hot path; none is dropped. The last
@@ -248,12 +280,24 @@ impl Store {
         }
     }
 
-    /// Runs `work` in one read transaction, so that it sees one state of the file.
+    /// Damaged files that were set aside since the start. Each is logged.
+    pub fn replaced_files(&self) -> u64 {
+        self.inner.replaced.load(Ordering::Acquire)
+    }
+
+    /// Runs `work` in one read transaction, so that it sees one state of the file. Damage that it finds is looked into by
+    /// the writer.
     fn read<T>(&self, what: &'static str, work: impl FnOnce(&Connection) -> ReadResult<T>) -> Result<T, StoreError> {
-        let failed = |source| StoreError::Database { doing: "reading", what, source };
-        let kept = self.inner.readers.lock().pop();
+        let failed = |source| {
+            if open::is_damage(&source) {
+                self.send(Command::Examine);
+            }
+            StoreError::Database { doing: "reading", what, source }
+        };
+        let replaced = self.replaced_files();
+        let kept = self.inner.readers.lock().pop().filter(|reader| reader.replaced == replaced);
         let mut connection = match kept {
-            Some(connection) => connection,
+            Some(reader) => reader.connection,
             None => open::reader(&self.inner.path).map_err(failed)?,
         };
         let transaction = connection.transaction().map_err(failed)?;
@@ -264,7 +308,7 @@ impl Store {
         drop(transaction);
         let mut readers = self.inner.readers.lock();
         if readers.len() < IDLE_READERS {
-            readers.push(connection);
+            readers.push(Reader { connection, replaced });
         }
         Ok(answer)
     }

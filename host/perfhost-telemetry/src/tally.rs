@@ -50,6 +50,8 @@ pub(crate) struct Counts {
     pub(crate) output_tokens: u64,
     /// Of finished requests that went upstream themselves.
     pub(crate) prompt_tokens: u64,
+    /// Of successes.
+    pub(crate) phases_ns: [u64; Phase::COUNT],
 }
 
 impl Counts {
@@ -62,6 +64,9 @@ impl Counts {
         }
         self.output_tokens += other.output_tokens;
         self.prompt_tokens += other.prompt_tokens;
+        for (mine, theirs) in self.phases_ns.iter_mut().zip(other.phases_ns) {
+            *mine = mine.wrapping_add(theirs);
+        }
     }
 
     fn of(&self, is_wanted: impl Fn(&RequestOutcome) -> bool) -> u64 {
@@ -75,6 +80,16 @@ impl Counts {
     /// Successes and errors.
     pub(crate) fn finished(&self) -> u64 {
         self.of(RequestOutcome::is_finished)
+    }
+
+    pub(crate) fn successes(&self) -> u64 {
+        self.outcomes[RequestOutcome::Success as usize]
+    }
+
+    /// Mean milliseconds that successes spent in a phase; `None` without successes.
+    pub(crate) fn phase_ms(&self, phase: usize) -> Option<f64> {
+        let successes = self.successes();
+        (successes > 0).then(|| self.phases_ns[phase] as f64 * 1e-6 / successes as f64)
     }
 
     pub(crate) fn errors(&self) -> u64 {
@@ -162,6 +177,9 @@ impl Tally {
         self.counts.cache[record.cache as usize] += 1;
         self.exported.cache[record.cache as usize] += 1;
         if is_success {
+            for (sum, phase_ns) in self.counts.phases_ns.iter_mut().zip(record.phases_ns) {
+                *sum = sum.wrapping_add(phase_ns);
+            }
             self.time(Timing::ResponseTime, record.total_ns);
             self.time(Timing::Overhead, record.overhead_ns());
         }

@@ -11,10 +11,11 @@ use perfhost_strategy::observation::Metric;
 use perfhost_strategy::plan::Operation;
 
 use crate::gauge::Gauges;
+use crate::profile::{Profile, Profiles};
 use crate::series::{SeriesId, SeriesNames, SeriesRegistry};
 use crate::shard::{Drain, Recorder};
 use crate::sketch::DDSketch;
-use crate::tally::Exported;
+use crate::tally::{Exported, Tally};
 use crate::totals::Totals;
 use crate::window::{Growth, Place, Windows, unit};
 
@@ -26,6 +27,7 @@ pub struct Telemetry {
     windows: Mutex<Windows>,
     gauges: Mutex<Gauges>,
     exported: Mutex<BTreeMap<SeriesId, Box<Exported>>>,
+    profiles: Mutex<Profiles>,
 }
 
 impl Telemetry {
@@ -37,6 +39,7 @@ impl Telemetry {
             windows: Mutex::new(Windows::new()),
             gauges: Mutex::default(),
             exported: Mutex::default(),
+            profiles: Mutex::default(),
         })
     }
 
@@ -67,14 +70,21 @@ impl Telemetry {
         let mut drains = self.drains.lock();
         let mut windows = self.windows.lock();
         let mut exported = self.exported.lock();
+        let mut profiles = self.profiles.lock();
         drains.retain_mut(|drain| {
-            drain.drain(|id, tally| {
+            let count = |id: SeriesId, tally: &Tally| {
                 if let Some(names) = self.registry.names(id) {
                     windows.add(&names, tally);
                     exported.entry(id).or_default().merge(&tally.exported);
                 }
+            };
+            drain.drain(count, |record| {
+                if let Some(names) = self.registry.names(record.series) {
+                    profiles.push(Profile { at_ms: now_ms, names, record });
+                }
             })
         });
+        drop(profiles);
         let sequence = windows.close(now_ms);
         self.gauges.lock().close(sequence);
     }
@@ -117,6 +127,11 @@ impl Telemetry {
         let mut all: Vec<(String, Vec<Metric>)> = strategies.collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
+    }
+
+    /// Single requests, newest first: the slowest of each second, [`crate::profile::MOST_PROFILES`] at most.
+    pub fn profiles(&self, is_wanted: impl Fn(&Profile) -> bool, limit: usize) -> Vec<Profile> {
+        self.profiles.lock().newest().filter(|profile| is_wanted(profile)).take(limit).cloned().collect()
     }
 
     /// Sums that begin with the next tick.

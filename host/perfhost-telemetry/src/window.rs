@@ -13,6 +13,7 @@ use perfhost_strategy::observation::{Metric, metric};
 
 pub(crate) use rate::{Rate, spread};
 
+use crate::phase::Phase;
 use crate::series::SeriesNames;
 use crate::sketch::DDSketch;
 use crate::tally::{Counts, Tally, Timing};
@@ -196,20 +197,25 @@ impl Windows {
         let mut all = Vec::new();
         for (place, ring) in &self.rings {
             let scope = place.stored();
-            let mut at: Option<(u64, [DDSketch; Timing::COUNT], [DDSketch; Rate::ALL.len()])> = None;
+            let mut at: Option<OpenGrowth> = None;
             for (tick, slice) in self.slices(ring, after + 1) {
                 let start_ms = tick.start_ms - tick.start_ms % window_ms;
-                if at.as_ref().is_some_and(|(open_ms, ..)| *open_ms != start_ms) {
+                if at.as_ref().is_some_and(|open| open.start_ms != start_ms) {
                     push_growth(&mut all, &scope, at.take());
                 }
-                let (_, timings, rates) = at.get_or_insert_with(|| (start_ms, Default::default(), Default::default()));
+                let open = at.get_or_insert_with(|| OpenGrowth { start_ms, ..OpenGrowth::default() });
                 if let Some(slice) = slice {
-                    slice.merge_into(timings);
+                    slice.merge_into(&mut open.timings);
                 }
                 let counts = slice.map_or_else(Counts::default, |slice| slice.counts);
-                for (rate, sketch) in Rate::ALL.iter().zip(rates) {
+                for (rate, sketch) in Rate::ALL.iter().zip(&mut open.rates) {
                     if let Some((value, weight)) = rate.sample(&counts, tick.seconds()) {
                         sketch.add_weighted(value, weight);
+                    }
+                }
+                for (phase, sketch) in open.phases.iter_mut().enumerate() {
+                    if let Some(mean_ms) = counts.phase_ms(phase) {
+                        sketch.add_weighted(mean_ms, counts.successes());
                     }
                 }
             }
@@ -288,12 +294,20 @@ impl Slice {
     }
 }
 
-type OpenGrowth = (u64, [DDSketch; Timing::COUNT], [DDSketch; Rate::ALL.len()]);
+/// What one place grew by in the window that is being gathered.
+#[derive(Default)]
+struct OpenGrowth {
+    start_ms: u64,
+    timings: [DDSketch; Timing::COUNT],
+    rates: [DDSketch; Rate::ALL.len()],
+    /// Means of single ticks, weighed by their successes.
+    phases: [DDSketch; Phase::COUNT],
+}
 
 fn push_growth(all: &mut Vec<Growth>, scope: &str, grown: Option<OpenGrowth>) {
-    let Some((start_ms, timings, rates)) = grown else { return };
-    let metrics = Timing::METRICS.into_iter().chain(Rate::ALL.map(Rate::metric));
-    for (metric, sketch) in metrics.zip(timings.into_iter().chain(rates)) {
+    let Some(OpenGrowth { start_ms, timings, rates, phases }) = grown else { return };
+    let metrics = Timing::METRICS.into_iter().chain(Rate::ALL.map(Rate::metric)).chain(Phase::METRICS);
+    for (metric, sketch) in metrics.zip(timings.into_iter().chain(rates).chain(phases)) {
         if !sketch.is_empty() {
             all.push(Growth { metric, scope: scope.to_owned(), start_ms, sketch });
         }

@@ -50,6 +50,6 @@ pub use host::log::{LogLevel, LogLine};
 pub use inspect::{ImportReport, Inspection};
 pub use limits::{LimitInForce, LimitKey, Limits};
 pub use load::StageReport;
-pub use load::component::Answer;
+pub use load::component::{Answer, contract};
 pub use runtime::{PluginSource, Runtime, RuntimeConfig};
 pub use terms::{Terms, TermsOf};

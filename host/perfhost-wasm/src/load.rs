@@ -119,7 +119,7 @@ impl Loader<'_> {
         let limit = runtime.limits.load_timeout.into();
         let mut trial = self.stage(Stage::Instantiate, |_| {
             let trial = prepared.instantiate(Role::Control, limit).map_err(LoadFailure::Guest)?;
-            Ok((format!("{} bytes of memory", trial.memory_bytes()), trial))
+            Ok((format!("{} KiB of memory", trial.memory_bytes() >> 10), trial))
         })?;
         let description = self.stage(Stage::Describe, |_| {
             let description = trial.describe(prepared.context(), limit).map_err(LoadFailure::Guest)?;

@@ -37,6 +37,8 @@ fn report(mode: &str) -> Report {
         // Timing is judged elsewhere: this machine may be busy.
         plan_budget: Duration::from_secs(1),
         clock: &clock,
+        log: &Vec::new,
+        progress: &|_| {},
     };
     check::<LoadError>(&mut load, &options).unwrap()
 }

@@ -188,3 +188,16 @@ fn what_is_missing_or_not_served_is_named_with_what_to_do() {
     let error = refusal("dummy.wasm", built_against("world strategy", "world strategy"));
     assert_eq!((error.stage, error.failure.code()), (Stage::Describe, "trap"), "{error}");
 }
+
+#[test]
+fn code_that_no_sandbox_compiles_is_refused_with_the_compilers_words() {
+    let mut bytes = built_against("world strategy", "world strategy");
+    // The memory section: one memory, no flags. Flag 2 makes it shared between threads, which no strategy has.
+    let memory = bytes.windows(4).position(|part| part == [5, 3, 1, 0]).unwrap();
+    bytes[memory + 3] = 2;
+    let error = refusal("threads.wasm", bytes);
+    assert_eq!((error.stage, error.failure.code()), (Stage::Compile, "compile"), "{error}");
+    assert!(error.failure.to_string().contains("could not be compiled: "), "{error}");
+    assert!(error.failure.to_string().contains("shared"), "{error}");
+    assert!(error.failure.fix().contains("wasm-tools validate"), "{error}");
+}

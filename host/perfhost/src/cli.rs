@@ -63,6 +63,40 @@ pub enum Command {
     /// Experiments: which strategy is better, on live traffic
     #[command(subcommand)]
     Ab(AbCommand),
+    /// Where the time of requests goes, and what to change, with the evidence; of all providers or one
+    Optimize {
+        /// Only this provider
+        provider: Option<String>,
+        /// Where and how
+        #[command(flatten)]
+        client: ClientFlags,
+    },
+    /// What the answer cache holds and saved
+    Cache {
+        /// Empty it
+        #[arg(long)]
+        clear: bool,
+        /// Where and how
+        #[command(flatten)]
+        client: ClientFlags,
+    },
+    /// A day or a week of a running host, with trends and recommendations
+    Report {
+        /// How much of it
+        #[arg(long, value_enum, default_value_t = ReportPeriod::Daily)]
+        period: ReportPeriod,
+        /// In which form
+        #[arg(long, value_enum, default_value_t = ReportFormat::Markdown, conflicts_with = "output")]
+        format: ReportFormat,
+        /// Write it to this file
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Where and how
+        #[command(flatten)]
+        client: ClientFlags,
+    },
+    /// Look at configuration, machine, engine, models and the running host, and name what to do
+    Doctor(ClientFlags),
     /// Run any strategy over what was recorded: what would it have proposed, and where does it differ
     Replay(ReplayFlags),
     /// Strategies: list, inspect, pull, swap, write your own
@@ -153,6 +187,24 @@ pub enum Export {
     Json,
     /// A table for documents and change requests
     Markdown,
+}
+
+/// What a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportPeriod {
+    /// The last 24 hours
+    Daily,
+    /// The last seven days
+    Weekly,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// Text with tables, curves as blocks
+    Markdown,
+    /// One page with plots
+    Html,
 }
 
 /// How much is logged.

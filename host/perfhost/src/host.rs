@@ -33,6 +33,7 @@ use crate::service::observer::Observer;
 use crate::service::offer::{Place, offered};
 use crate::service::otlp;
 use crate::service::reload::Reloader;
+use crate::service::reports;
 use crate::service::sampler::Sampler;
 use crate::service::strategies::{self, Parameters, Strategies, Watcher};
 use crate::service::tuned::{self, StartValues, Surroundings, TunedSettings};
@@ -58,7 +59,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let started = Instant::now();
     let listen = listener.local_addr().context("reading the listener's address")?;
     let data = DataDir::lock(&config.data_dir)?;
-    let store = Store::open(data.path()).context("opening the store")?;
+    let store = Store::open_with(data.path(), config.retention).context("opening the store")?;
     let telemetry = Telemetry::new();
     let settings = Arc::new(Shared::new(Arc::new(config.settings.clone())));
     let tls = tls_config().context("loading the root certificates")?;
@@ -178,6 +179,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
             plugin_bytes: usize::try_from(config.sandbox.limits.max_file_bytes).unwrap_or(usize::MAX),
             ..Limits::default()
         },
+        targets: config.targets.clone(),
     });
 
     let health_watch = tokio::spawn(health::watch(
@@ -190,6 +192,8 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         .otlp
         .clone()
         .map(|otlp| tokio::spawn(otlp::push(otlp, telemetry.clone(), listen.to_string(), shutdown.clone())));
+    let reports =
+        tokio::spawn(reports::run(services.clone(), data.path().join("reports"), config.reports, shutdown.clone()));
     let sampler = Sampler {
         telemetry,
         store: store.clone(),
@@ -216,7 +220,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let gateway = tokio::task::spawn_blocking(move || perfhost_gateway::run(listener, services, workers, shutdown));
     let served = gateway.await.context("the gateway panicked")?;
 
-    for task in [seconds, decisions, looks, reloads, watch].into_iter().chain(pushes) {
+    for task in [seconds, decisions, looks, reloads, watch, reports].into_iter().chain(pushes) {
         // They stop with the same signal; a panic in one was logged by its thread and must not hide the rest.
         let _ended = task.await;
     }

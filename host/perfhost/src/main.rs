@@ -7,6 +7,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use perfhost::cli::{Cli, Command};
 use perfhost::command;
+use perfhost::command::misuse::is_misuse;
+
+/// As clap's own for words that it does not understand.
+const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -21,6 +25,12 @@ fn main() -> ExitCode {
         Some(Command::Resources(flags)) => command::resources::run(&flags),
         Some(Command::Decisions { limit, client }) => command::decisions::run(limit, &client),
         Some(Command::Ab(ab)) => command::ab::run(&ab),
+        Some(Command::Optimize { provider, client }) => command::optimize::run(provider.as_deref(), &client),
+        Some(Command::Cache { clear, client }) => command::cache::run(clear, &client),
+        Some(Command::Report { period, format, file, client }) => {
+            command::report::run(period, format, file.as_deref(), &client)
+        }
+        Some(Command::Doctor(flags)) => command::doctor::run(&flags),
         Some(Command::Replay(flags)) => command::replay::run(&flags),
         Some(Command::Plugin(plugin)) => command::plugin::run(&plugin),
         Some(Command::Model(model)) => command::model::run(&model),
@@ -30,7 +40,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if is_misuse(&error) { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::speed::TokenTime;
 
 /// What is wanted of memory is multiplied by this before it is compared with what can be had.
 const MEMORY_MARGIN: f64 = 1.2;
+/// Most pieces of advice, the best ones: more than anybody reads, and fewer than a host takes in one answer.
+const ADVICE_MAX: usize = 100;
 /// Types of KV cache, best quality first.
 const KV_TYPES: [&str; 3] = ["f16", "q8_0", "q4_0"];
 /// Part of the published bandwidth scale that is assumed where nothing was measured; only ratios matter then.
@@ -110,7 +112,7 @@ pub fn recommend(
         let place = ranked.iter().position(|(other, _)| score > *other).unwrap_or(ranked.len());
         ranked.insert(place, (score, advice));
     }
-    ranked.into_iter().map(|(_, advice)| advice).collect()
+    ranked.into_iter().take(ADVICE_MAX).map(|(_, advice)| advice).collect()
 }
 
 /// Memory that can be had, in bytes, on graphics processors (0 without them) and on the host. What a loaded variant

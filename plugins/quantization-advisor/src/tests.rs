@@ -178,3 +178,10 @@ fn unknown_parameters_are_refused_with_those_allowed() {
     let Err(Fault::InvalidParameter(message)) = fault else { panic!("{fault:?}") };
     assert!(message.contains("`weight`") && message.contains("speed_weight, memory_weight"), "{message}");
 }
+
+#[test]
+fn of_very_many_variants_the_best_hundred_are_advised() {
+    let choices: Vec<Choice> = (0..300).map(|at| choice(&format!("V{at}"), 4.0, 1.0 + f64::from(at) / 100.0)).collect();
+    let answer = ask(&machine(64.0), 4_096, &choices);
+    assert_eq!((answer.len(), names(&answer)[0]), (100, "V0"));
+}

@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "perfhost",
         &[
+            "perfhost-analysis",
             "perfhost-cache",
             "perfhost-gateway",
             "perfhost-simulation",
@@ -21,7 +22,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "perfhost-wasm",
         ],
     ),
-    ("perfhost-gateway", &["perfhost-cache", "perfhost-strategy", "perfhost-telemetry", "perfhost-upstream"]),
+    (
+        "perfhost-gateway",
+        &["perfhost-analysis", "perfhost-cache", "perfhost-strategy", "perfhost-telemetry", "perfhost-upstream"],
+    ),
+    ("perfhost-analysis", &[]),
     ("perfhost-cache", &["perfhost-strategy"]),
     ("perfhost-simulation", &["perfhost-strategy"]),
     ("perfhost-telemetry", &["perfhost-strategy"]),
@@ -43,6 +48,7 @@ const OWNED: &[(&str, &[&str])] = &[
 
 /// The pure crates, and all that each may use.
 const PURE: &[(&str, &[&str])] = &[
+    ("perfhost-analysis", &["serde", "thiserror"]),
     ("perfhost-strategy", &["serde", "thiserror"]),
     ("perfhost-simulation", &["perfhost-strategy", "serde", "thiserror"]),
 ];

@@ -19,7 +19,6 @@ const MOST: u64 = 1_000;
 const MOST_CYCLES: u64 = 20;
 
 pub(crate) async fn list(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
-    query.only(&["limit", "before", "strategy", "knob"])?;
     let wanted = DecisionQuery {
         limit: query.number("limit", 1..=MOST)?.unwrap_or(DEFAULT_LIMIT) as usize,
         before_id: query.number("before", 0..=u64::MAX)?,
@@ -36,7 +35,6 @@ pub(crate) async fn list(services: &Arc<Services>, query: &Query) -> Result<Repl
 
 /// Which cycles a question means, and where a replay of them starts.
 pub(crate) async fn span(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
-    query.only(&["from", "to", "last"])?;
     let now_ms = now_ms();
     let wanted = CycleQuery {
         from_ms: query.moment("from", now_ms)?,
@@ -50,7 +48,6 @@ pub(crate) async fn span(services: &Arc<Services>, query: &Query) -> Result<Repl
 
 /// Cycles by number, with their decisions, oldest first.
 pub(crate) async fn cycles(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
-    query.only(&["from_id", "limit"])?;
     let from_id = query.number("from_id", 0..=u64::MAX)?.unwrap_or(0);
     let limit = query.number("limit", 1..=MOST_CYCLES)?.unwrap_or(MOST_CYCLES);
     let store = services.store.clone();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request};
+use http::Request;
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,39 +31,10 @@ struct Feedback {
     score: f64,
 }
 
-/// Everything below `/api/experiments`; `rest` is what follows it, without slashes at its ends.
-pub(crate) async fn route(
-    services: &Arc<Services>,
-    rest: &str,
-    query: &Query,
-    request: Request<Incoming>,
-) -> Result<Reply, Trouble> {
-    let (id, what) = rest.split_once('/').unwrap_or((rest, ""));
-    match (request.method().clone(), id, what) {
-        (Method::GET, "", _) => list(services, query).await,
-        (Method::POST, "", _) => {
-            query.only(&[])?;
-            start(services, request).await
-        }
-        (method, "", _) => Err(Trouble::method(&method, "GET, POST")),
-        (Method::GET, id, "") => {
-            query.only(&[])?;
-            let (id, experiments) = (number(id)?, services.experiments.clone());
-            Ok(Reply::json(&blocking(move || experiments.status(id)).await??))
-        }
-        (method, _, "") => Err(Trouble::method(&method, "GET")),
-        (Method::POST, id, "stop") => {
-            query.only(&[])?;
-            stop(services, number(id)?, request).await
-        }
-        (method, _, "stop") => Err(Trouble::method(&method, "POST")),
-        (Method::GET, id, "report") => report(services, number(id)?, query).await,
-        (method, _, "report") => Err(Trouble::method(&method, "GET")),
-        _ => Err(Trouble::not_found(
-            &format!("/api/experiments/{rest}"),
-            "/api/experiments, /api/experiments/{id}, /api/experiments/{id}/stop and /api/experiments/{id}/report",
-        )),
-    }
+/// `GET /api/experiments/{id}`.
+pub(crate) async fn status(services: &Arc<Services>, id: String) -> Result<Reply, Trouble> {
+    let (id, experiments) = (number(&id)?, services.experiments.clone());
+    Ok(Reply::json(&blocking(move || experiments.status(id)).await??))
 }
 
 /// `POST /api/feedback`.
@@ -77,20 +48,23 @@ pub(crate) async fn feedback(services: &Arc<Services>, request: Request<Incoming
     Ok(Reply::json(&blocking(move || experiments.feedback(&request_id, score)).await??))
 }
 
-async fn list(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
-    query.only(&["limit"])?;
+/// `GET /api/experiments`.
+pub(crate) async fn list(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
     let limit = query.number("limit", 1..=MOST)?.unwrap_or(DEFAULT_LIMIT) as usize;
     let experiments = services.experiments.clone();
     Ok(Reply::json(&blocking(move || experiments.list(limit)).await??))
 }
 
-async fn start(services: &Arc<Services>, request: Request<Incoming>) -> Result<Reply, Trouble> {
+/// `POST /api/experiments`.
+pub(crate) async fn start(services: &Arc<Services>, request: Request<Incoming>) -> Result<Reply, Trouble> {
     let wanted: Value = read(services, request, "{\"arms\": [\"balanced\", \"aggressive\"]}").await?;
     let experiments = services.experiments.clone();
     Ok(Reply::json(&blocking(move || experiments.start(wanted)).await??))
 }
 
-async fn stop(services: &Arc<Services>, id: u64, request: Request<Incoming>) -> Result<Reply, Trouble> {
+/// `POST /api/experiments/{id}/stop`.
+pub(crate) async fn stop(services: &Arc<Services>, id: String, request: Request<Incoming>) -> Result<Reply, Trouble> {
+    let id = number(&id)?;
     let limits = services.limits;
     let body = receive(request.into_body(), limits.body_bytes, limits.body_timeout).await?;
     let why = match body.is_empty() {
@@ -102,8 +76,9 @@ async fn stop(services: &Arc<Services>, id: u64, request: Request<Incoming>) -> 
     Ok(Reply::json(&blocking(move || experiments.stop(id, &why)).await??))
 }
 
-async fn report(services: &Arc<Services>, id: u64, query: &Query) -> Result<Reply, Trouble> {
-    query.only(&["format"])?;
+/// `GET /api/experiments/{id}/report`.
+pub(crate) async fn report(services: &Arc<Services>, id: String, query: &Query) -> Result<Reply, Trouble> {
+    let id = number(&id)?;
     let name = query.text("format").unwrap_or("json").to_owned();
     let format = ReportFormat::of(&name)
         .ok_or_else(|| Trouble::invalid(format!("format={name:?} is not known; known are {}", ReportFormat::NAMES)))?;

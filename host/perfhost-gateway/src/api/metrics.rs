@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use perfhost_strategy::observation::metric;
 use perfhost_strategy::{KnobId, Scope, Settings};
-use perfhost_telemetry::{ExtraKind, ExtraMetric, HistoryQuery, prometheus};
+use perfhost_telemetry::{ExtraKind, ExtraMetric, HistoryQuery, Phase, prometheus};
 use serde_json::json;
 
 use super::blocking;
 use super::query::Query;
+use super::recorded::unit;
 use super::reply::{Reply, Trouble};
 use crate::caching::now_ms;
 use crate::services::Services;
@@ -31,7 +32,6 @@ pub(crate) async fn prometheus(services: &Arc<Services>) -> Result<Reply, Troubl
 
 /// `?window=10s|60s`, 60s by default.
 pub(crate) async fn current(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
-    query.only(&["window"])?;
     let (name, window) = match query.text("window") {
         None => WINDOWS[1],
         Some(asked) => WINDOWS
@@ -48,13 +48,13 @@ pub(crate) async fn current(services: &Arc<Services>, query: &Query) -> Result<R
 
 /// `?metric=&scope=&from=&to=&step=`; the last hour of the whole host in at most 360 steps by default.
 pub(crate) async fn historical(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
-    query.only(&["metric", "scope", "from", "to", "step"])?;
-    let known = || metric::ALL.iter().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
+    let all = || metric::ALL.iter().map(|metric| metric.name).chain(Phase::METRICS);
+    let known = || all().collect::<Vec<_>>().join(", ");
     let name =
         query.text("metric").ok_or_else(|| Trouble::invalid(format!("metric is missing; one of {}", known())))?;
-    let Some(info) = metric::ALL.iter().find(|metric| metric.name == name) else {
+    if !all().any(|metric| metric == name) {
         return Err(Trouble::invalid(format!("metric={name:?} is not known; one of {}", known())));
-    };
+    }
     let now = now_ms();
     let to_ms = query.moment("to", now)?.unwrap_or(now);
     let from_ms = query.moment("from", now)?.unwrap_or(to_ms.saturating_sub(3_600_000));
@@ -75,8 +75,8 @@ pub(crate) async fn historical(services: &Arc<Services>, query: &Query) -> Resul
     let store = services.store.clone();
     let points = blocking(move || store.history(&wanted)).await??;
     Ok(Reply::json(&json!({
-        "metric": info.name,
-        "unit": info.unit,
+        "metric": name,
+        "unit": unit(name),
         "scope": scope,
         "from_ms": from_ms,
         "to_ms": to_ms,

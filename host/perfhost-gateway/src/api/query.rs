@@ -54,6 +54,16 @@ impl Query {
         }
     }
 
+    /// One of `words`.
+    pub(crate) fn one_of(&self, name: &str, words: &[&str]) -> Result<Option<&str>, Trouble> {
+        match self.text(name) {
+            Some(text) if !words.contains(&text) => {
+                Err(Trouble::invalid(format!("{name}={text:?} is not known; one of {}", words.join(", "))))
+            }
+            found => Ok(found),
+        }
+    }
+
     /// A length of time such as `10s`, `5m`, `2h`, `7d` or `500ms`.
     pub(crate) fn duration(&self, name: &str) -> Result<Option<Duration>, Trouble> {
         let Some(text) = self.text(name) else { return Ok(None) };

@@ -15,7 +15,7 @@ pub(crate) struct Reply {
     status: StatusCode,
     content_type: &'static str,
     body: Bytes,
-    allow: Option<&'static str>,
+    allow: Option<String>,
 }
 
 /// An error before it is HTTP.
@@ -24,7 +24,7 @@ pub(crate) struct Trouble {
     status: StatusCode,
     code: String,
     message: String,
-    allow: Option<&'static str>,
+    allow: Option<String>,
 }
 
 impl Reply {
@@ -43,8 +43,8 @@ impl Reply {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Some(allow) = self.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
+            headers.insert(header::ALLOW, allow);
         }
         response
     }
@@ -68,13 +68,9 @@ impl Trouble {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("{path} is not served; served are /v1 and {served}"))
     }
 
-    pub(crate) fn method(method: &Method, allow: &'static str) -> Self {
+    pub(crate) fn method(method: &Method, allow: String) -> Self {
         let message = format!("this path takes {allow}, not {method}");
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message) }
-    }
-
-    pub(crate) fn unless_method(method: &Method, allowed: &[Method], allow: &'static str) -> Result<(), Self> {
-        if allowed.contains(method) { Ok(()) } else { Err(Self::method(method, allow)) }
     }
 
     pub(crate) fn into_reply(self) -> Reply {

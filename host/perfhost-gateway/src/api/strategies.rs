@@ -99,7 +99,6 @@ pub(crate) async fn rollback(services: &Arc<Services>, request: Request<Incoming
 }
 
 pub(crate) async fn history(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
-    query.only(&["limit", "before"])?;
     let limit = query.number("limit", 1..=MOST)?.unwrap_or(DEFAULT_LIMIT) as usize;
     let before = query.number("before", 0..=u64::MAX)?;
     let control = services.control.clone();

@@ -26,6 +26,27 @@ async fn what_is_asked_is_answered_in_json() {
         "/api/decisions/span?from=-15m&to=now&last=3",
         "/api/decisions/cycles?from_id=1&limit=20",
         "/api/cache",
+        "/api/openapi.json",
+        "/api/metrics/historical?metric=phase_plan_ms",
+        "/api/metrics/aggregated",
+        "/api/metrics/performance?from=-2h&to=now&scope=local%2Fm",
+        "/api/monitoring/dashboard/overview",
+        "/api/monitoring/dashboard/performance?from=-30d",
+        "/api/monitoring/dashboard/resources",
+        "/api/analysis/profile?limit=5&model=m&provider=local&outcome=timeout",
+        "/api/analysis/bottlenecks",
+        "/api/analysis/capacity",
+        "/api/analysis/compare/models",
+        "/api/analysis/compare/optimizations",
+        "/api/analysis/performance/response-time",
+        "/api/analysis/performance/models",
+        "/api/analysis/performance/optimizations",
+        "/api/analysis/performance/cpu",
+        "/api/analysis/performance/memory",
+        "/api/analysis/performance/gpu",
+        "/api/analysis/performance/cache",
+        "/api/analysis/reports/daily",
+        "/api/analysis/reports/weekly?end=-1h&format=json",
     ] {
         let answer = host.client().get(path).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"), "{path}");
@@ -55,6 +76,11 @@ async fn wrong_questions_are_refused_with_what_is_allowed() {
         ("/api/decisions/cycles?limit=21", 400, "1 to 20"),
         ("/api/decisions/span?from=soon", 400, "not a moment"),
         ("/api/decisions?page=2", 400, "limit, before, strategy, knob"),
+        ("/api/metrics/models/never-seen", 404, "never-seen"),
+        ("/api/metrics/aggregated?from=now&to=-1h", 400, "before"),
+        ("/api/analysis/performance/mood", 404, "response-time"),
+        ("/api/analysis/profile?outcome=sad", 400, "upstream_error"),
+        ("/api/analysis/reports/daily?format=pdf", 400, "markdown"),
     ] {
         let answer = host.client().get(path).await;
         let message = answer.json()["error"]["message"].as_str().unwrap_or_default().to_owned();

@@ -6,6 +6,7 @@
 
 mod access;
 mod admission;
+mod analysis;
 mod api;
 mod caching;
 mod experiments;

@@ -24,6 +24,8 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
         let advice = one.advise(&hardware, context, parallel, &choices);
         let again = other.advise(&hardware, context, parallel, &choices);
         trial.figures.calls += 2;
+        trial.count(&advice);
+        trial.count(&again);
         let place = format!("recommend, {name}");
         if !is_same(&advice, &again) {
             let says = "two fresh instances advise differently";

@@ -24,8 +24,14 @@ const GROWTH_BYTES: u64 = 64 << 10;
 
 pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
     let base = ordinary(&mut trial.numbers, 0);
+    of_proposals(trial, &base)?;
+    trial.begin_part();
+    of_plans(trial, base)
+}
+
+fn of_proposals<E>(trial: &mut Trial<'_, E>, base: &Case) -> Result<(), E> {
     let cases: Vec<Case> = (0..20).map(|at| ordinary(&mut trial.numbers, at)).collect();
-    let strategy = trial.told(&base)?;
+    let strategy = trial.told(base)?;
     let proposals = u64::from(trial.options.cases) * PROPOSALS_PER_CASE;
     let mut grown = Grown::default();
     for call in 0..proposals {
@@ -53,12 +59,14 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
     }
     trial.figures.control_bytes = strategy.memory().control_bytes;
     report(trial, &grown, "propose", proposals);
+    Ok(())
+}
 
+fn of_plans<E>(trial: &mut Trial<'_, E>, base: Case) -> Result<(), E> {
+    let strategy = trial.told(&Case { fleet: fleet(10), ..base })?;
     if strategy.identity().world != World::Strategy {
         return Ok(());
     }
-    let fleet_of_ten = Case { fleet: fleet(10), ..base };
-    let strategy = trial.told(&fleet_of_ten)?;
     let plans = u64::from(trial.options.cases) * PLANS_PER_CASE;
     let mut grown = Grown::default();
     for call in 0..plans {

@@ -20,6 +20,9 @@ pub enum Severity {
     Error,
 }
 
+/// Lines of a strategy's log in a finding.
+const MOST_LOG_LINES: usize = 8;
+
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -27,6 +30,9 @@ pub struct Finding {
     pub severity: Severity,
     /// A stable word for it, for programs.
     pub code: String,
+    /// What it is about: a knob, a parameter, a metric, a function of the contract, a stage. One code and one subject
+    /// make one finding.
+    pub subject: String,
     /// Where it was first seen: the call, and the case.
     pub place: String,
     /// What is wrong.
@@ -35,6 +41,9 @@ pub struct Finding {
     pub fix: String,
     /// How often it was seen.
     pub times: u64,
+    /// What the strategy last wrote to its log before a call failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
 }
 
 impl Severity {
@@ -51,8 +60,7 @@ impl Severity {
 /// All findings of a check. The same thing seen again is counted, not listed again.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// What the finding is about, beside its code: what makes it the same.
-    list: Vec<(String, Finding)>,
+    list: Vec<Finding>,
     dropped: u64,
 }
 
@@ -65,7 +73,20 @@ impl Findings {
         subject: &str,
         (place, what, fix): (impl Into<String>, impl Into<String>, impl Into<String>),
     ) {
-        if let Some((_, known)) = self.list.iter_mut().find(|(known, one)| known == subject && one.code == code) {
+        self.add_with_log(severity, code, subject, (place, what, fix), Vec::new);
+    }
+
+    /// As [`Findings::add`], with the last lines of a log if the finding is new.
+    pub(super) fn add_with_log(
+        &mut self,
+        severity: Severity,
+        code: &str,
+        subject: &str,
+        (place, what, fix): (impl Into<String>, impl Into<String>, impl Into<String>),
+        log: impl FnOnce() -> Vec<String>,
+    ) {
+        let subject = shortened(subject);
+        if let Some(known) = self.list.iter_mut().find(|known| known.subject == subject && known.code == code) {
             known.times += 1;
             return;
         }
@@ -73,33 +94,33 @@ impl Findings {
             self.dropped += 1;
             return;
         }
-        let finding = Finding {
+        let lines = log();
+        let last = &lines[lines.len().saturating_sub(MOST_LOG_LINES)..];
+        self.list.push(Finding {
             severity,
             code: code.to_owned(),
+            subject,
             place: place.into(),
             what: shortened(&what.into()),
             fix: fix.into(),
             times: 1,
-        };
-        self.list.push((subject.to_owned(), finding));
-    }
-
-    /// How often something of this code was seen.
-    pub(super) fn times(&self, code: &str) -> u64 {
-        self.list.iter().filter(|(_, finding)| finding.code == code).map(|(_, finding)| finding.times).sum()
+            log: last.iter().map(|line| shortened(line)).collect(),
+        });
     }
 
     /// The findings, worst first, otherwise in the order in which they were made.
     pub(super) fn sorted(self) -> Vec<Finding> {
-        let mut list: Vec<Finding> = self.list.into_iter().map(|(_, finding)| finding).collect();
+        let mut list = self.list;
         if self.dropped > 0 {
             list.push(Finding {
                 severity: Severity::Note,
                 code: "more".to_owned(),
+                subject: String::new(),
                 place: "everywhere".to_owned(),
                 what: format!("{} further findings are not listed", self.dropped),
                 fix: "mend those that are listed and check again".to_owned(),
                 times: 1,
+                log: Vec::new(),
             });
         }
         list.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -114,4 +135,38 @@ pub(super) fn shortened(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(findings: &mut Findings, severity: Severity, subject: &str) {
+        findings.add(severity, "code", subject, ("here", "what", "fix"));
+    }
+
+    #[test]
+    fn the_same_of_the_same_is_counted_and_the_worst_comes_first() {
+        let mut findings = Findings::default();
+        for subject in ["one", "other", "one"] {
+            add(&mut findings, Severity::Note, subject);
+        }
+        findings.add_with_log(Severity::Error, "trap", "propose", ("there", "é".repeat(500), "fix"), || {
+            (0..20).map(|line| line.to_string()).collect()
+        });
+        let sorted = findings.sorted();
+        let seen: Vec<(&str, u64)> = sorted.iter().map(|one| (one.subject.as_str(), one.times)).collect();
+        assert_eq!(seen, [("propose", 1), ("one", 2), ("other", 1)]);
+        assert_eq!((sorted[0].what.chars().count(), sorted[0].log.len()), (MOST_CHARACTERS + 1, MOST_LOG_LINES));
+        assert_eq!(sorted[0].log.last().map(String::as_str), Some("19"));
+    }
+
+    #[test]
+    fn a_flood_of_findings_is_cut_and_says_so() {
+        let mut findings = Findings::default();
+        (0..MOST_FINDINGS + 3).for_each(|at| add(&mut findings, Severity::Warning, &at.to_string()));
+        let sorted = findings.sorted();
+        assert_eq!(sorted.len(), MOST_FINDINGS + 1);
+        assert!(sorted[MOST_FINDINGS].what.contains("3 further findings"), "{:?}", sorted[MOST_FINDINGS]);
+    }
 }

@@ -43,6 +43,9 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<bool, E> {
     let is_number = |parameter: &&Parameter| parameter.default.trim().parse::<f64>().is_ok();
     refused.extend(parameters.iter().filter(is_number).map(|parameter| (parameter.name.clone(), WRONG.to_owned())));
     for (name, value) in refused {
+        if trial.is_given_up() {
+            break;
+        }
         wrong_is_refused(trial, &case, &name, &value)?;
     }
     Ok(true)

@@ -11,6 +11,9 @@ use crate::{Candidate, Plan, PlanRequest, Strategy, StrategyError};
 /// Sizes of the sets of candidates, the fleet with them.
 const SIZES: [u32; 6] = [1, 2, 3, 10, 100, 1_000];
 
+/// More are rare: a plan that then takes too long costs some requests the strategy's own order, and no more.
+const FEW_CANDIDATES: usize = 10;
+
 /// Ordinary requests for each size.
 const ORDINARY: u64 = 10;
 
@@ -23,9 +26,7 @@ const TIMED_CANDIDATES: u32 = 3;
 pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
     let base = ordinary(&mut trial.numbers, 0);
     for size in SIZES {
-        if trial.is_given_up() {
-            return Ok(());
-        }
+        trial.begin_part();
         let case = Case { name: format!("{size} candidates"), fleet: fleet(size), ..base.clone() };
         let (one, other) = (trial.told(&case)?, trial.told(&case)?);
         let mut asked = requests::extremes(&mut trial.numbers, size, size);
@@ -35,6 +36,9 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
         }
         let mut first_answers = Vec::new();
         for (name, request, candidates) in &asked {
+            if trial.is_given_up() {
+                break;
+            }
             let place = format!("{name}, {size} candidates");
             let (plan, again) =
                 (trial.plan(one.as_ref(), request, candidates), trial.plan(other.as_ref(), request, candidates));
@@ -61,12 +65,21 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
             }
         }
     }
+    trial.begin_part();
     changing_fleets(trial, &base)?;
+    trial.begin_part();
     timing(trial, &base)
 }
 
 fn judge<E>(trial: &mut Trial<'_, E>, plan: &Result<Plan, StrategyError>, candidates: &[Candidate], place: &str) {
     match plan {
+        Err(StrategyError::Timeout { call, limit_ms }) if candidates.len() > FEW_CANDIDATES => {
+            let says =
+                format!("a plan over {} candidates takes longer than the limit of {limit_ms} ms", candidates.len());
+            let fix = "do less for each candidate, or look at the first hundred only; a request whose plan is not there in time \
+                       follows the host's own plan";
+            trial.findings.add(Warning, "slow-with-many", call, (format!("{call}, {place}"), says, fix));
+        }
         Err(error) => trial.failed(error, place),
         Ok(plan) => {
             if let Some(defect) = plan.defect(candidates.len()) {

@@ -42,12 +42,7 @@ fn judge_value(findings: &mut Findings, case: &Case, turns: &[String], proposal:
     }
     if !turns.contains(&proposal.name) {
         let says = format!("it proposes {name}, which `turns` of its description does not list");
-        findings.add(
-            Warning,
-            "not-in-turns",
-            &name,
-            (place, says, format!("list {name:?} in `turns`, or do not propose it")),
-        );
+        findings.add(Warning, "not-in-turns", &name, (place, says, "list it in `turns`, or do not propose it"));
     }
     let is_it =
         |offered: &&crate::knob::OfferedKnob| offered.knob.name == proposal.name && offered.at == proposal.scope;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::cases::{Case, ordinary};
 use super::finding::Severity::{Error, Note, Warning};
 use super::trial::Trial;
-use super::tuning::is_same_answer;
+use super::tuning::{is_alike, is_same_answer, words};
+use crate::observation::{Setting, metric};
+use crate::proposal::Measurement;
 use crate::{Outcome, Proposal, Strategy, StrategyError, Verdict};
 
 /// Observations before each round trip.
@@ -15,54 +17,113 @@ const BETWEEN_TRIPS: u64 = 20;
 /// Round trips.
 const TRIPS: u64 = 4;
 
+/// Time between the last observation before a round trip and the first one after it. What is under way ends before it,
+/// and pauses are over after it: what matters then was learned, and that is what must survive.
+const REST_MS: u64 = 3_600_000;
+
 /// Observations after each, in which the answers must be the same.
 const AFTER: u64 = 3;
 
 pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
-    let mut newest = Vec::new();
+    let (mut newest, mut world) = (Vec::new(), World::default());
     let first = ordinary(&mut trial.numbers, 0);
     let strategy = trial.told(&first)?;
     for trip in 0..TRIPS {
-        if trial.is_given_up() {
-            return Ok(());
-        }
+        let mut open = Vec::new();
+        let rest_ms = trip * REST_MS;
         for at in 0..BETWEEN_TRIPS {
-            live(trial, strategy.as_ref(), trip * BETWEEN_TRIPS + at);
+            if trial.is_given_up() {
+                return Ok(());
+            }
+            let case = world.at(ordinary(&mut trial.numbers, trip * BETWEEN_TRIPS + at), rest_ms);
+            let asked_for = live(trial, strategy.as_ref(), &case);
+            world.apply(&asked_for);
+            open.extend(asked_for);
         }
-        let case = ordinary(&mut trial.numbers, (trip + 1) * BETWEEN_TRIPS);
+        close(trial, strategy.as_ref(), open);
+        let case = world.at(ordinary(&mut trial.numbers, (trip + 1) * BETWEEN_TRIPS), rest_ms + REST_MS);
         if !trial.tell(strategy.as_ref(), &case) {
             return Ok(());
         }
         let saved = strategy.save();
         let Some(state) = trial.passed(saved, "round trip") else { return Ok(()) };
-        round_trip(trial, &strategy, &case, &state)?;
+        round_trip(trial, (&strategy, &mut world), &case, &state)?;
         newest = state;
     }
     foreign(trial, &first, &newest)
 }
 
-/// One moment in service: everything asked for is applied.
-fn live<E>(trial: &mut Trial<'_, E>, strategy: &dyn Strategy, at: u64) {
-    let case = ordinary(&mut trial.numbers, at);
-    if !trial.tell(strategy, &case) {
-        return;
+/// Where everything that is asked for is applied, and nobody else turns anything.
+#[derive(Default)]
+struct World {
+    settings: Vec<Setting>,
+}
+
+impl World {
+    /// The case so much later, with the settings of this world.
+    fn at(&mut self, mut case: Case, later_ms: u64) -> Case {
+        case.observation.now_ms += later_ms;
+        for seen in &mut case.observation.settings {
+            match self.settings.iter().find(|known| known.name == seen.name && known.scope == seen.scope) {
+                Some(known) => seen.value = known.value.clone(),
+                None => self.settings.push(seen.clone()),
+            }
+        }
+        case
     }
-    let Ok(proposals) = trial.propose(strategy, &case) else { return };
-    let applied = |proposal: Proposal| Outcome {
-        name: proposal.name,
-        scope: proposal.scope,
-        proposed: proposal.value,
-        verdict: Verdict::Applied,
-        detail: String::new(),
-        measured: None,
-    };
-    let outcomes: Vec<Outcome> = proposals.into_iter().map(applied).collect();
+
+    fn apply(&mut self, proposals: &[Proposal]) {
+        for proposal in proposals {
+            let is_it = |known: &&mut Setting| known.name == proposal.name && known.scope == proposal.scope;
+            if let Some(known) = self.settings.iter_mut().find(is_it) {
+                known.value = proposal.value.clone();
+            }
+        }
+    }
+}
+
+/// One moment in service: everything asked for is applied. Gives what was.
+fn live<E>(trial: &mut Trial<'_, E>, strategy: &dyn Strategy, case: &Case) -> Vec<Proposal> {
+    if !trial.tell(strategy, case) {
+        return Vec::new();
+    }
+    let Ok(proposals) = trial.propose(strategy, case) else { return Vec::new() };
+    let outcomes: Vec<Outcome> = proposals.iter().map(|proposal| applied(proposal, None)).collect();
+    let learned = strategy.learn(&outcomes);
+    trial.passed(learned, "round trip");
+    proposals
+}
+
+/// The second outcome of every change that was applied: it is kept, and it helped.
+fn close<E>(trial: &mut Trial<'_, E>, strategy: &dyn Strategy, open: Vec<Proposal>) {
+    let outcomes = open.iter().map(|proposal| {
+        let expected = proposal.expected.as_ref().map(|expected| expected.metric.clone());
+        let metric = expected.unwrap_or_else(|| metric::RESPONSE_TIME.to_owned());
+        applied(proposal, Some(Measurement { metric, before: 100.0, after: 80.0 }))
+    });
+    let outcomes: Vec<Outcome> = outcomes.collect();
     let learned = strategy.learn(&outcomes);
     trial.passed(learned, "round trip");
 }
 
+fn applied(proposal: &Proposal, measured: Option<Measurement>) -> Outcome {
+    Outcome {
+        name: proposal.name.clone(),
+        scope: proposal.scope.clone(),
+        proposed: proposal.value.clone(),
+        verdict: Verdict::Applied,
+        detail: String::new(),
+        measured,
+    }
+}
+
 /// Two fresh instances get the state: they must agree with each other, and save the same state again.
-fn round_trip<E>(trial: &mut Trial<'_, E>, live: &Arc<dyn Strategy>, case: &Case, state: &[u8]) -> Result<(), E> {
+fn round_trip<E>(
+    trial: &mut Trial<'_, E>,
+    (live, world): (&Arc<dyn Strategy>, &mut World),
+    case: &Case,
+    state: &[u8],
+) -> Result<(), E> {
     let place = "save and restore".to_owned();
     let (one, other) = (trial.told(case)?, trial.told(case)?);
     for fresh in [&one, &other] {
@@ -88,9 +149,10 @@ fn round_trip<E>(trial: &mut Trial<'_, E>, live: &Arc<dyn Strategy>, case: &Case
         let fix = "let `restore` take over all that `save` wrote, and write it in one order";
         trial.findings.add(Warning, "state-changed", "save", (place.clone(), says, fix));
     }
-    let mut numbers = trial.numbers.clone();
+    let (mut numbers, now_ms) = (trial.numbers.clone(), case.observation.now_ms);
     for at in 0..AFTER {
-        let case = if at == 0 { case.clone() } else { ordinary(&mut numbers, at) };
+        let mut case = if at == 0 { case.clone() } else { world.at(ordinary(&mut numbers, at), 0) };
+        case.observation.now_ms = now_ms + at * u64::from(case.observation.interval_ms);
         let instances = [&one, &other, live];
         if !instances.iter().all(|instance| trial.tell(instance.as_ref(), &case)) {
             return Ok(());
@@ -102,12 +164,14 @@ fn round_trip<E>(trial: &mut Trial<'_, E>, live: &Arc<dyn Strategy>, case: &Case
             trial.findings.add(Error, "not-deterministic", "restore", (place, says, fix));
             return Ok(());
         }
-        if !is_same_answer(&first, &went_on) {
-            let (severity, says) = if state.is_empty() {
-                (Warning, "it remembers what matters for its answers, and saves nothing")
-            } else {
-                (Note, "it remembers more than it saves: a fresh instance with its state answers otherwise")
+        if !is_alike(&first, &went_on) {
+            let (severity, remembers) = match state.is_empty() {
+                true => (Warning, "it remembers what matters for its answers, and saves nothing"),
+                false => (Note, "it remembers more than it saves"),
             };
+            let (fresh, went_on) = (words(&first), words(&went_on));
+            let says =
+                format!("{remembers}: where it asks for {went_on}, a fresh instance with its state asks for {fresh}");
             let fix = "save what should survive: instances are made anew at swaps, restarts and any other time";
             trial.findings.add(severity, "unsaved-memory", "save", (place, says, fix));
             return Ok(());

@@ -10,8 +10,8 @@ use super::{Figures, Options, Report};
 use crate::strategy::World;
 use crate::{Candidate, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 
-/// Failures of one kind after which a phase is given up: each may take the whole time limit of a call.
-pub(super) const MOST_FAILURES: u64 = 5;
+/// Failed calls after which a phase, or a part of one, is given up: each may take the whole time limit of a call.
+const MOST_FAILURES: u64 = 10;
 
 /// Times that are kept of each kind of call.
 const MOST_TIMES: usize = 4_096;
@@ -25,6 +25,10 @@ pub(super) struct Trial<'a, E> {
     pub(super) figures: Figures,
     propose_times: Vec<Duration>,
     plan_times: Vec<Duration>,
+    /// Calls of this phase that failed otherwise than in the strategy's own words.
+    failures: u64,
+    /// Such failures of each function of the contract, in all phases.
+    by_call: Vec<(&'static str, u64)>,
 }
 
 impl<'a, E> Trial<'a, E> {
@@ -37,7 +41,20 @@ impl<'a, E> Trial<'a, E> {
             figures: Figures::default(),
             propose_times: Vec::new(),
             plan_times: Vec::new(),
+            failures: 0,
+            by_call: Vec::new(),
         }
+    }
+
+    /// A new phase begins; what failed in earlier ones does not count against it.
+    pub(super) fn begin(&mut self, phase: &str) {
+        self.begin_part();
+        (self.options.progress)(phase);
+    }
+
+    /// A part of a phase begins that can tell something even where the one before was given up.
+    pub(super) fn begin_part(&mut self) {
+        self.failures = 0;
     }
 
     /// An instance to which nothing has been said.
@@ -71,6 +88,7 @@ impl<'a, E> Trial<'a, E> {
         let answer = strategy.propose(&case.observation);
         keep(&mut self.propose_times, (self.options.clock)() - started);
         self.figures.calls += 1;
+        self.count(&answer);
         answer
     }
 
@@ -83,7 +101,9 @@ impl<'a, E> Trial<'a, E> {
     ) -> Result<Plan, StrategyError> {
         self.figures.calls += 1;
         self.figures.plans += 1;
-        strategy.plan(asked, candidates)
+        let answer = strategy.plan(asked, candidates);
+        self.count(&answer);
+        answer
     }
 
     /// Notes how long plans took.
@@ -94,7 +114,22 @@ impl<'a, E> Trial<'a, E> {
     /// The answer of a call that must succeed; a failure becomes a finding.
     pub(super) fn passed<T>(&mut self, answer: Result<T, StrategyError>, place: &str) -> Option<T> {
         self.figures.calls += 1;
+        self.count(&answer);
         answer.map_err(|error| self.failed(&error, place)).ok()
+    }
+
+    /// Counts an answer that may be none. A function that made a phase be given up ends each later one at its first failure.
+    pub(super) fn count<T>(&mut self, answer: &Result<T, StrategyError>) {
+        let Err(error) = answer else { return };
+        if !is_lost(answer) {
+            return;
+        }
+        self.failures += 1;
+        match self.by_call.iter_mut().find(|(call, _)| *call == error.call()) {
+            Some((_, failures)) if *failures >= MOST_FAILURES => self.failures = MOST_FAILURES,
+            Some((_, failures)) => *failures += 1,
+            None => self.by_call.push((error.call(), 1)),
+        }
     }
 
     /// Notes a call that failed. A fault in the strategy's own words is an answer, though not one that helps anybody.
@@ -104,14 +139,16 @@ impl<'a, E> Trial<'a, E> {
             _ => Severity::Error,
         };
         let (code, call) = (error.code(), error.call());
-        self.findings.add(severity, code, call, (format!("{call}, {place}"), error.to_string(), error.fix()));
+        let said = (format!("{call}, {place}"), error.to_string(), error.fix());
+        // Other failures say all there is to say.
+        let is_silent = !matches!(error, StrategyError::Trap { .. } | StrategyError::OutOfMemory { .. });
+        self.findings
+            .add_with_log(severity, code, call, said, || if is_silent { Vec::new() } else { (self.options.log)() });
     }
 
-    /// Whether so many calls failed that more would only cost time.
+    /// Whether so many calls of this phase failed that more would only cost time.
     pub(super) fn is_given_up(&self) -> bool {
-        ["trap", "timeout", "out-of-memory", "output-too-large", "invalid-answer", "not-granted"]
-            .iter()
-            .any(|code| self.findings.times(code) >= MOST_FAILURES)
+        self.failures >= MOST_FAILURES
     }
 
     /// The middle of the plan times so far.
@@ -124,6 +161,11 @@ impl<'a, E> Trial<'a, E> {
         self.figures.plan_p50_us = middle(&self.plan_times).as_secs_f64() * 1e6;
         Report { findings: self.findings.sorted(), figures: self.figures }
     }
+}
+
+/// Whether the instance is lost, or may be, with what it had in memory.
+pub(super) fn is_lost<T>(answer: &Result<T, StrategyError>) -> bool {
+    matches!(answer, Err(error) if !matches!(error, StrategyError::Fault { .. }))
 }
 
 fn keep(times: &mut Vec<Duration>, time: Duration) {

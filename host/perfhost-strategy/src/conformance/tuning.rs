@@ -3,10 +3,13 @@
 use super::cases::{Case, extremes, ordinary};
 use super::finding::Severity::Error;
 use super::proposals;
-use super::trial::Trial;
+use super::trial::{Trial, is_lost};
 use crate::decision::writable;
 use crate::proposal::Measurement;
 use crate::{Outcome, Proposal, Scope, Strategy, StrategyError, Value, Verdict};
+
+/// Relative difference of numbers that went through saved state.
+const ROUNDING: f64 = 1e-3;
 
 /// Shows every case to two instances.
 pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
@@ -15,7 +18,7 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
     trial.figures.recorded = trial.options.recorded.len() as u64;
     cases.extend(trial.options.recorded.iter().cloned());
     let Some(first) = cases.first() else { return Ok(()) };
-    let (one, other) = (trial.told(first)?, trial.told(first)?);
+    let (mut one, mut other) = (trial.told(first)?, trial.told(first)?);
     let turns = one.description().turns.clone();
     let mut open: Vec<Proposal> = Vec::new();
     for case in &cases {
@@ -32,22 +35,36 @@ pub(super) fn check<E>(trial: &mut Trial<'_, E>) -> Result<(), E> {
         if !is_same_answer(&answer, &again) {
             not_deterministic(trial, case, &answer, &again);
         }
+        let mut is_lost_now = is_lost(&answer) || is_lost(&again);
         let place = format!("case {:?}", case.name);
-        let Ok(proposals) = answer.map_err(|error| trial.failed(&error, &place)) else { continue };
-        trial.figures.proposals += proposals.len() as u64;
-        proposals::judge(&mut trial.findings, case, &turns, &proposals);
-        let outcomes = outcomes(trial, &mut open, proposals);
-        let learned = [one.learn(&outcomes), other.learn(&outcomes)];
-        for learned in learned {
-            trial.passed(learned, &place);
+        match answer {
+            Err(error) => trial.failed(&error, &place),
+            Ok(proposals) => {
+                trial.figures.proposals += proposals.len() as u64;
+                proposals::judge(&mut trial.findings, case, &turns, &proposals);
+                let outcomes = outcomes(trial, &mut open, proposals);
+                for instance in [&one, &other] {
+                    is_lost_now |= !learn_and_save(trial, instance.as_ref(), &outcomes, &place);
+                }
+            }
         }
-        let saved = one.save();
-        if let Some(state) = trial.passed(saved, &place) {
-            trial.figures.state_bytes = trial.figures.state_bytes.max(state.len() as u64);
+        // What one has lost with its memory and the other has not would look like chance from then on.
+        if is_lost_now {
+            open.clear();
+            (one, other) = (trial.told(case)?, trial.told(case)?);
         }
     }
     stray_outcomes(trial, one.as_ref());
     Ok(())
+}
+
+/// Whether both calls passed.
+fn learn_and_save<E>(trial: &mut Trial<'_, E>, strategy: &dyn Strategy, outcomes: &[Outcome], place: &str) -> bool {
+    let (learned, saved) = (strategy.learn(outcomes), strategy.save());
+    let has_learned = trial.passed(learned, place).is_some();
+    let Some(state) = trial.passed(saved, place) else { return false };
+    trial.figures.state_bytes = trial.figures.state_bytes.max(state.len() as u64);
+    has_learned
 }
 
 /// Whether two answers are the same to the last bit.
@@ -59,6 +76,28 @@ pub(super) fn is_same_answer(
         // Numbers that are not finite never equal themselves; as records keep them they do.
         (Ok(one), Ok(other)) => one.iter().map(writable).eq(other.iter().map(writable)),
         // How a call fails may differ: one instance may have grown more than the other.
+        (Err(_), Err(_)) => true,
+        _ => false,
+    }
+}
+
+/// Whether two answers ask for the same, but for what is lost where numbers are written down with a few digits.
+pub(super) fn is_alike(
+    one: &Result<Vec<Proposal>, StrategyError>,
+    other: &Result<Vec<Proposal>, StrategyError>,
+) -> bool {
+    let is_near = |one: f64, other: f64| (one - other).abs() <= ROUNDING * one.abs().max(other.abs());
+    let is_same_value = |one: &Value, other: &Value| match (one, other) {
+        (Value::Number(one), Value::Number(other)) => is_near(*one, *other),
+        _ => one == other,
+    };
+    let is_same_change = |(one, other): (&Proposal, &Proposal)| {
+        is_same_value(&one.value, &other.value)
+            && is_near(one.confidence, other.confidence)
+            && (&one.name, &one.scope) == (&other.name, &other.scope)
+    };
+    match (one, other) {
+        (Ok(one), Ok(other)) => one.len() == other.len() && one.iter().zip(other).all(is_same_change),
         (Err(_), Err(_)) => true,
         _ => false,
     }
@@ -77,12 +116,18 @@ fn not_deterministic<E>(
     trial.findings.add(Error, "not-deterministic", "propose", (format!("propose, case {:?}", case.name), says, fix));
 }
 
-fn words(answer: &Result<Vec<Proposal>, StrategyError>) -> String {
+/// An answer, short.
+pub(super) fn words(answer: &Result<Vec<Proposal>, StrategyError>) -> String {
     match answer {
         Ok(proposals) if proposals.is_empty() => "nothing".to_owned(),
         Ok(proposals) => {
             let first = proposals.iter().take(3);
-            let one = |one: &Proposal| format!("{} of {} = {} ({})", one.name, one.scope, one.value, one.confidence);
+            let one = |one: &Proposal| {
+                format!(
+                    "{} of {} = {} ({:?}, confidence {})",
+                    one.name, one.scope, one.value, one.reason, one.confidence
+                )
+            };
             first.map(one).collect::<Vec<_>>().join(", ")
         }
         Err(error) => error.to_string(),

@@ -85,7 +85,7 @@ impl Comparison {
     pub fn is_above(&self, gain: f64, side: Level) -> bool {
         match self {
             Comparison::Bounded(contrast) => contrast.is_above(gain, side),
-            Comparison::Percentile(contrast) => contrast.is_below((-gain).exp(), both(side)),
+            Comparison::Percentile(contrast) => contrast.is_below((-gain).exp(), side),
             Comparison::Blocks(pairs) => pairs.ln_above(gain) >= side.threshold(),
             _ => self.interval(side).is_some_and(|gains| gains.lower >= gain),
         }
@@ -95,7 +95,7 @@ impl Comparison {
     pub fn is_below(&self, gain: f64, side: Level) -> bool {
         match self {
             Comparison::Bounded(contrast) => contrast.is_below(gain, side),
-            Comparison::Percentile(contrast) => contrast.is_above((-gain).exp(), both(side)),
+            Comparison::Percentile(contrast) => contrast.is_above((-gain).exp(), side),
             Comparison::Blocks(pairs) => pairs.ln_below(gain) >= side.threshold(),
             _ => self.interval(side).is_some_and(|gains| gains.upper <= gain),
         }
@@ -107,7 +107,7 @@ impl Comparison {
         let interval = match self {
             Comparison::Bounded(contrast) => contrast.interval(side),
             Comparison::Unbounded(contrast) => contrast.interval(side)?,
-            Comparison::Percentile(contrast) => contrast.interval(both(side)).map(|ratio| -ratio.ln()),
+            Comparison::Percentile(contrast) => contrast.interval(side).map(|ratio| -ratio.ln()),
             Comparison::ByArm(difference) => difference.interval(),
             Comparison::Blocks(pairs) => pairs.interval(side),
         };
@@ -135,9 +135,4 @@ impl Comparison {
             Comparison::Blocks(pairs) => pairs.count(),
         }
     }
-}
-
-/// Two sides with `side` each.
-fn both(side: Level) -> Level {
-    Level::new(2.0 * side.probability()).unwrap_or(side)
 }

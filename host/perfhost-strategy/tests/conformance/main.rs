@@ -18,6 +18,8 @@ fn report(way: &'static str, world: World, parameters: &[(&str, &str)], recorded
         recorded,
         plan_budget: Duration::from_micros(50),
         clock: &double::clock,
+        log: &|| vec!["its last words".to_owned()],
+        progress: &|_| {},
     };
     check(&mut || Ok::<_, Infallible>(double::make(way, world)), &options).unwrap_or_else(|never| match never {})
 }

@@ -4,5 +4,6 @@
 
 mod coverage;
 mod properties;
+#[path = "../simulation/proof/random.rs"]
 mod random;
 mod vectors;

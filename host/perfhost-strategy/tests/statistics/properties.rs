@@ -1,5 +1,6 @@
 //! What must hold for any values: nesting, symmetry, units, order, and numbers that stay numbers.
 
+use perfhost_strategy::experiment::statistics::quantile::Test;
 use perfhost_strategy::experiment::statistics::{
     AsymptoticContrast, Baseline, BettingContrast, BettingSequence, Histogram, Increment, Level, PairedBlocks,
     QuantileContrast, SampleRatio, Sides,
@@ -120,6 +121,27 @@ proptest! {
     }
 
     #[test]
+    fn evidence_about_percentiles_turns_round_with_the_arms_and_follows_the_ratio(
+        values in vec((any::<bool>(), 1.0..1e4f64), 1..200),
+        ratio in 0.2..1.0f64,
+    ) {
+        let (mut one, mut exchanged) = (QuantileContrast::new(0.95), QuantileContrast::new(0.95));
+        for (is_challenger, value) in &values {
+            one.observe(*is_challenger, *value).expect("a positive number");
+            exchanged.observe(!is_challenger, *value).expect("a positive number");
+        }
+        prop_assert!(is_near(one.ln_below(1.0), exchanged.ln_above(1.0)));
+        prop_assert!(one.ln_below(ratio) <= one.ln_below(1.0) + 1e-9);
+        prop_assert!(one.ln_above(ratio) >= one.ln_above(1.0) - 1e-9);
+        let (loose, strict) = (one.interval(level(0.05)), one.interval(level(0.001)));
+        prop_assert!(strict.lower <= loose.lower && strict.upper >= loose.upper);
+        for side in [0.2, 0.025].map(level) {
+            prop_assert!(!one.is_below(1.0, side) || one.ln_below(1.0) >= side.threshold());
+            prop_assert!(!(one.is_below(1.0, side) && one.is_above(1.0, side)));
+        }
+    }
+
+    #[test]
     fn no_value_leads_to_a_number_that_is_none(
         values in vec(prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0f64, Just(f64::MIN_POSITIVE)], 1..60),
         wild in vec(prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(-1.0), Just(1e300), 0.0..1e6f64], 1..40),
@@ -138,6 +160,49 @@ proptest! {
         let interval = sequence.interval();
         prop_assert!(interval.lower.is_finite() && interval.upper.is_finite());
         prop_assert!(!blocks.interval(level(0.05)).lower.is_nan());
+    }
+}
+
+/// What makes a capital proof: over all that chance could have drawn, its mean is what it started with, 1.
+#[test]
+fn capitals_are_one_on_average_over_all_draws() {
+    const COUNT: usize = 10;
+    let mut random = Random(5);
+    let values: Vec<f64> = (0..COUNT).map(|_| random.uniform()).collect();
+    let is_drawn = |draw: u32, at: usize| draw >> at & 1 == 1;
+    let (mut contrasts, mut blocks, mut shares) = (0.0, 0.0, 0.0);
+    for draw in 0..1u32 << COUNT {
+        let (mut contrast, mut pairs, mut ratio) =
+            (BettingContrast::new(&[0.0]), PairedBlocks::default(), SampleRatio::new(2));
+        let mut expected = 0.5;
+        for (at, value) in values.iter().enumerate() {
+            let is_challenger = is_drawn(draw, at);
+            contrast.observe(&Increment::new(is_challenger, 0.5, *value, expected).expect("numbers")).expect("0 to 1");
+            expected = 0.5 * (expected + value);
+            pairs.observe(if is_challenger { *value } else { -value }).expect("a number");
+            ratio.observe(usize::from(is_challenger), &[0.5, 0.5]);
+        }
+        contrasts += contrast.ln_capital_above(0.0).expect("an effect that was named").exp();
+        blocks += pairs.ln_above(0.0).exp();
+        shares += ratio.ln_evidence().exp();
+    }
+    for (sum, name) in [(contrasts, "contrast"), (blocks, "blocks"), (shares, "shares")] {
+        let mean = sum / f64::from(1u32 << COUNT);
+        assert!((mean - 1.0).abs() < 1e-9, "{name}: {mean}");
+    }
+}
+
+/// The same for the count of values below a quantile: binomial, whatever the distribution.
+#[test]
+fn evidence_about_a_quantile_is_one_on_average_over_all_counts() {
+    for (p, count) in [(0.5, 30u64), (0.95, 60)] {
+        let test = Test::new(p);
+        let (mut mean, mut probability) = (0.0, (1.0 - p).powi(count as i32));
+        for hits in 0..=count {
+            mean += probability * test.ln_evidence(hits, count).exp();
+            probability *= (count - hits) as f64 / (hits + 1) as f64 * p / (1.0 - p);
+        }
+        assert!((mean - 1.0).abs() < 1e-9, "{p}: {mean}");
     }
 }
 

@@ -1,13 +1,15 @@
 """Writes the vectors that tests/statistics compares this crate's statistics with, by published implementations.
 
-Not part of any build or test: the JSON beside this file is. To make it again, with Python 3.12 or later:
+Not part of any build or test: the JSON beside this file is, and each file says which versions made it. To make all again,
+with Python 3.12 or later:
 
     python3 -m venv /tmp/vectors
-    /tmp/vectors/bin/pip install numpy scipy matplotlib multiprocess expectation==0.6.1 avinf==1.0.0
+    /tmp/vectors/bin/pip install numpy==2.5.5 scipy==1.18.1 matplotlib multiprocess expectation==0.6.1 avinf==1.0.0
     # The C++ part of confseq does not build with today's tools; its Python part is read from the source archive.
-    /tmp/vectors/bin/python make_vectors.py /path/to/confseq-0.0.11/src
+    /tmp/vectors/bin/python make_vectors.py /path/to/confseq-0.0.11/src [NAME ...]
 
-confseq is by Howard, Waudby-Smith and Ramdas; expectation by Rostami; avinf by Lindon.
+Names are those of the functions below; contrasts and sample_ratios need numpy and scipy only. confseq is by Howard,
+Waudby-Smith and Ramdas; expectation by Rostami; avinf by Lindon.
 """
 
 import importlib.metadata
@@ -17,20 +19,8 @@ import pathlib
 import sys
 
 import numpy as np
+import scipy.special
 import scipy.stats
-
-sys.path.insert(0, sys.argv[1])
-np.float_ = np.float64  # The name that confseq knows it by.
-from confseq.betting import betting_cs, betting_lower_cs, betting_mart  # noqa: E402
-from expectation.modules import boundaries  # noqa: E402
-from expectation.modules.martingales import OneSidedNormalMixture, TwoSidedNormalMixture  # noqa: E402
-
-# The package's own __init__ has a syntax error in 1.0.0; its modules are sound.
-avinf = importlib.util.find_spec("avinf").submodule_search_locations[0]
-av_lm = importlib.util.spec_from_file_location("av_lm", pathlib.Path(avinf) / "av_lm.py")
-av_lm_module = importlib.util.module_from_spec(av_lm)
-av_lm.loader.exec_module(av_lm_module)
-z_radius = av_lm_module.z_radius
 
 HERE = pathlib.Path(__file__).parent
 ALPHA = 0.05
@@ -50,6 +40,9 @@ def write(name, packages, cases):
 
 def betting():
     """Capitals against single means and confidence sequences, of Bernoulli and of continuous values."""
+    sys.path.insert(0, sys.argv[1])
+    np.float_ = np.float64  # The name that confseq knows it by.
+    from confseq.betting import betting_cs, betting_lower_cs, betting_mart
     random = np.random.default_rng(20100968)
     samples = {
         "bernoulli": random.binomial(1, 0.8, 400).astype(float),
@@ -81,6 +74,8 @@ def betting():
 
 def mixtures():
     """Normal mixtures: values and boundaries, one- and two-sided."""
+    from expectation.modules import boundaries
+    from expectation.modules.martingales import OneSidedNormalMixture, TwoSidedNormalMixture
     cases = []
     for best_at, alpha in [(1.0, 0.05), (100.0, 0.05), (500.0, 0.025), (12.0, 0.001)]:
         for variance in [0.5, 10.0, 500.0, 1e6, 1e8]:
@@ -100,34 +95,21 @@ def mixtures():
 
 def radii():
     """Two-sided radius of a mean with known variance 1 after n values, prior weight g."""
+    # The package's own __init__ has a syntax error in 1.0.0; its modules are sound.
+    avinf = importlib.util.find_spec("avinf").submodule_search_locations[0]
+    av_lm = importlib.util.spec_from_file_location("av_lm", pathlib.Path(avinf) / "av_lm.py")
+    module = importlib.util.module_from_spec(av_lm)
+    av_lm.loader.exec_module(module)
     cases = [
-        {"g": g, "n": n, "alpha": alpha, "radius": float(z_radius(g, n, alpha) / n**0.5)}
+        {"g": g, "n": n, "alpha": alpha, "radius": float(module.z_radius(g, n, alpha) / n**0.5)}
         for g in [1.0, 25.0, 500.0] for n in [1, 100, 10_000, 10**8] for alpha in [0.05, 0.001]
     ]
     write("radii", ["avinf"], cases)
 
 
-def least_evidence(p, control, challenger):
-    """Smallest evidence of both samples together against one common p-quantile, over all that it could be.
-
-    By trying every value. This agrees with QuantileABTest of confseq 0.0.11, compiled from its C++, to all digits printed.
-    The search in expectation 0.6.1 (quantiletest.py) does not: it looks between one sample's own order
-    statistics only and finds too much evidence.
-    """
-    mixture = boundaries.BetaBinomialMixture(1_000 * p * (1 - p), ALPHA, p, 1 - p, False)
-
-    def evidence(sample, x):
-        size = len(sample)
-        below, reached = np.searchsorted(sample, x, "left"), np.searchsorted(sample, x, "right")
-        nearest = min(max(round(p * size), below), reached)
-        return mixture.log_superMG(nearest - p * size, p * (1 - p) * size)
-
-    points = np.unique(np.concatenate([control, challenger]))
-    return float(min(evidence(control, x) + evidence(challenger, x) for x in points))
-
-
 def quantiles():
-    """Evidence of counts, intervals of one sample, and evidence that two samples' quantiles differ."""
+    """Evidence of counts, and intervals of one sample."""
+    from expectation.modules import boundaries
     random = np.random.default_rng(19060971)
     evidence = []
     for p, best_at in [(0.5, 100), (0.95, 1000), (0.99, 1000)]:
@@ -152,17 +134,44 @@ def quantiles():
             "p": p, "alpha": ALPHA, "values": values.tolist(), "lower_rank": low, "upper_rank": high,
             "lower": values[low - 1] if low >= 1 else None, "upper": values[high - 1] if high <= size else None,
         })
-    contrasts = []
-    for p, size, ratio in [(0.5, 300, 1.0), (0.5, 300, 1.4), (0.95, 1_500, 0.7), (0.95, 1_500, 1.0), (0.95, 2_000, 1.3)]:
-        # Powers of 1.01, so that buckets 1 % wide lose nothing.
-        steps = lambda center: np.round(np.log(random.lognormal(center, 0.8, size)) / np.log(1.01))
-        control, challenger = (np.round(1.01 ** (steps(c) + 0.5), 3) for c in (6, 6 + np.log(ratio)))
-        contrasts.append({
-            "p": p, "control": control.tolist(), "challenger": challenger.tolist(),
-            "ln_evidence": least_evidence(p, np.sort(control), np.sort(challenger)),
-        })
-    for name, cases in [("evidence", evidence), ("intervals", intervals), ("contrasts", contrasts)]:
+    for name, cases in [("evidence", evidence), ("intervals", intervals)]:
         write(f"quantile_{name}", ["expectation", "numpy"], cases)
+
+
+def least_evidence(p, slower, faster):
+    """Evidence that one sample's p-quantile lies below the other's: likelihood ratios of binomial counts with tilted
+    log-odds, mixed over tilts and over how the two samples share them, smallest over every value that both quantiles
+    could be."""
+    tilts = 0.05 * 1.5 ** np.arange(10)
+    density = tilts * np.exp(-2.5 * tilts)
+    density /= density.sum()
+
+    def ratio(hits, size, tilt):
+        tilted = scipy.special.expit(scipy.special.logit(p) + tilt)
+        return scipy.stats.binom.logpmf(hits, size, tilted) - scipy.stats.binom.logpmf(hits, size, p)
+
+    def evidence(x):
+        at_most, below = int((slower <= x).sum()), int((faster < x).sum())
+        return scipy.special.logsumexp([
+            np.log(share * density) + ratio(at_most, len(slower), -tilts * ours) + ratio(below, len(faster), tilts * theirs)
+            for ours, theirs, share in [(0.5, 0.5, 0.6), (1.0, 0.0, 0.2), (0.0, 1.0, 0.2)]
+        ])
+
+    return float(min(evidence(x) for x in np.unique(np.concatenate([slower, faster]))))
+
+
+def contrasts():
+    """Two samples as numbers of steps of 1 %, and the evidence that one's quantile lies below the other's."""
+    random = np.random.default_rng(19060972)
+    cases = []
+    for p, size, ratio in [(0.5, 300, 1.0), (0.5, 300, 1.4), (0.95, 1_500, 0.7), (0.95, 1_500, 1.0), (0.95, 2_000, 1.3)]:
+        steps = lambda center: np.round(np.log(random.lognormal(center, 0.8, size)) / np.log(1.01)).astype(int)
+        control, challenger = steps(6), steps(6 + np.log(ratio))
+        cases.append({
+            "p": p, "control": control.tolist(), "challenger": challenger.tolist(),
+            "ln_below": least_evidence(p, control, challenger), "ln_above": least_evidence(p, challenger, control),
+        })
+    write("quantile_contrasts", ["scipy", "numpy"], cases)
 
 
 def sample_ratios():
@@ -180,8 +189,7 @@ def sample_ratios():
     write("sample_ratios", ["scipy"], cases)
 
 
-betting()
-mixtures()
-radii()
-quantiles()
-sample_ratios()
+FILES = [betting, mixtures, radii, quantiles, contrasts, sample_ratios]
+for make in FILES:
+    if make.__name__ in (sys.argv[2:] or [one.__name__ for one in FILES]):
+        make()

@@ -72,11 +72,30 @@ impl HistoryQuery {
 
 /// Answers a query that was checked.
 pub(super) fn read(connection: &Connection, query: &HistoryQuery) -> ReadResult<Vec<HistoryPoint>> {
+    let steps = steps(connection, query)?;
+    Ok(steps.iter().filter(|(_, sketch)| !sketch.is_empty()).map(|(at_ms, sketch)| point(*at_ms, sketch)).collect())
+}
+
+/// All steps of a checked query in one.
+pub(super) fn merged(connection: &Connection, query: &HistoryQuery) -> ReadResult<DDSketch> {
+    let mut whole = DDSketch::new();
+    steps(connection, query)?.values().for_each(|sketch| whole.merge(sketch));
+    Ok(whole)
+}
+
+/// Every scope that history holds something of, strategies with their prefix, in order.
+pub(super) fn scopes(connection: &Connection) -> ReadResult<Vec<Scope>> {
+    let mut select = connection.prepare_cached("SELECT DISTINCT scope FROM series ORDER BY scope")?;
+    let scopes = select.query_map([], |row| row.get::<_, String>(0))?;
+    Ok(scopes.map(|scope| scope.map(|scope| Scope::parse(&scope))).collect::<Result<_, _>>()?)
+}
+
+fn steps(connection: &Connection, query: &HistoryQuery) -> ReadResult<BTreeMap<u64, DDSketch>> {
     let series: Option<i64> = connection
         .prepare_cached("SELECT id FROM series WHERE metric = ?1 AND scope = ?2")?
         .query_row([&query.metric, query.scope.as_str()], |row| row.get(0))
         .optional()?;
-    let Some(series) = series else { return Ok(Vec::new()) };
+    let Some(series) = series else { return Ok(BTreeMap::new()) };
     let number = tier(connection, series, query)?;
     let step_ms = query.step_ms.clamp(1, LONGEST_STEP_MS).next_multiple_of(TIERS[number].length_ms);
 
@@ -108,7 +127,7 @@ pub(super) fn read(connection: &Connection, query: &HistoryQuery) -> ReadResult<
     while let Some(row) = rows.next()? {
         add(row.get(0)?, row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
     }
-    Ok(steps.iter().filter(|(_, sketch)| !sketch.is_empty()).map(|(at_ms, sketch)| point(*at_ms, sketch)).collect())
+    Ok(steps)
 }
 
 /// The coarsest tier that fits the step, or a coarser one where only that reaches back to the beginning.

@@ -26,28 +26,34 @@ pub(super) fn open(dir: &Path, path: &Path) -> Result<Connection, StoreError> {
     let in_use = beside(path, IN_USE_SUFFIX);
     let was_ended_uncleanly = in_use.exists();
     let opened = match prepare(path, was_ended_uncleanly) {
-        Err(Failure::Damaged(cause)) => {
-            let aside = set_aside(path)?;
-            tracing::warn!(%cause, file = %path.display(), kept_as = %aside.display(),
-                "the database is damaged; starting a new one");
-            prepare(path, false)
-        }
-        other => other,
+        Err(Failure::Damaged(cause)) => replace(path, &cause),
+        other => other.map_err(|failure| failure.of(path)),
     };
-    let connection = match opened {
-        Ok(connection) => connection,
-        Err(Failure::Newer(found)) => {
-            return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: schema::VERSION });
-        }
-        Err(Failure::Database(source)) => {
-            return Err(StoreError::Database { doing: "opening", what: "the database", source });
-        }
-        Err(Failure::Damaged(cause)) => {
-            return Err(file_error("replacing", path, std::io::Error::other(cause)));
-        }
-    };
+    let connection = opened?;
     fs::write(&in_use, b"").map_err(|source| file_error("marking", &in_use, source))?;
     Ok(connection)
+}
+
+/// Sets a damaged file aside and makes a new one.
+pub(super) fn replace(path: &Path, cause: &str) -> Result<Connection, StoreError> {
+    let aside = set_aside(path)?;
+    tracing::error!(%cause, file = %path.display(), kept_as = %aside.display(),
+        "the database is damaged and set aside; history and learned state begin anew in a new one");
+    prepare(path, false).map_err(|failure| failure.of(path))
+}
+
+/// Whether an error says that the file is damaged.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// What is damaged in the file, if anything. Reads all of it.
+pub(super) fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    match connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)) {
+        Ok(answer) => Ok((answer != "ok").then_some(answer)),
+        Err(error) if is_damage(&error) => Ok(Some(error.to_string())),
+        Err(error) => Err(error),
+    }
 }
 
 /// Notes that the file was closed in order.
@@ -84,9 +90,16 @@ enum Failure {
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Failure::Damaged(error.to_string()),
-            _ => Failure::Database(error),
+        if is_damage(&error) { Failure::Damaged(error.to_string()) } else { Failure::Database(error) }
+    }
+}
+
+impl Failure {
+    fn of(self, path: &Path) -> StoreError {
+        match self {
+            Failure::Newer(found) => StoreError::NewerSchema { path: path.to_owned(), found, known: schema::VERSION },
+            Failure::Database(source) => StoreError::Database { doing: "opening", what: "the database", source },
+            Failure::Damaged(cause) => file_error("replacing", path, std::io::Error::other(cause)),
         }
     }
 }
@@ -107,11 +120,8 @@ fn prepare(path: &Path, is_check_due: bool) -> Result<Connection, Failure> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    if is_check_due {
-        let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if answer != "ok" {
-            return Err(Failure::Damaged(answer));
-        }
+    if is_check_due && let Some(cause) = damage(&connection)? {
+        return Err(Failure::Damaged(cause));
     }
     schema::migrate(&mut connection)?;
     Ok(connection)

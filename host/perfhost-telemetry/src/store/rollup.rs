@@ -1,14 +1,14 @@
-//! Roll-ups and retention. A tier's window is made, whole, from the finer tier's, and made again when that changes, so
+//! Roll-ups, retention and compaction. A tier's window is made, whole, from the finer tier's, and made again when that changes, so
 //! doing it twice changes nothing; window and watermark are committed together.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::live::{merge_stored, sealed_until};
-use super::signed;
 use super::tier::{TIERS, floor};
+use super::{Retention, signed};
 use crate::sketch::DDSketch;
 
-/// Pages given back to the file system in one go.
+/// Pages given back to the file system in one go: 8 MiB, so that nothing waits long behind it.
 const VACUUM_PAGES: u32 = 2_048;
 
 /// Makes every coarser window whose time is over and that is not made yet.
@@ -38,17 +38,13 @@ pub(super) fn watermark(connection: &Connection, number: usize) -> rusqlite::Res
 }
 
 /// Deletes what is kept long enough, tier by tier, but nothing that the next tier does not have yet.
-pub(super) fn forget(connection: &Connection, now_ms: u64) -> rusqlite::Result<()> {
+pub(super) fn forget(connection: &Connection, retention: &Retention, now_ms: u64) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("SELECT id FROM series")?;
     let series: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut delete =
         connection.prepare_cached("DELETE FROM windows WHERE tier = ?1 AND series = ?2 AND start_ms < ?3")?;
-    for (number, tier) in TIERS.iter().enumerate() {
-        let mut before = now_ms.saturating_sub(tier.kept_ms);
-        if let Some(next) = TIERS.get(number + 1) {
-            // Whole windows of the next tier, so that one made again is never made of a part.
-            before = floor(before, next.length_ms).min(watermark(connection, number + 1)?.unwrap_or(0));
-        }
+    for (number, kept_ms) in retention.kept_ms.iter().enumerate() {
+        let before = deletable(connection, number, now_ms.saturating_sub(*kept_ms))?;
         for id in &series {
             delete.execute([number as i64, *id, signed(before)])?;
         }
@@ -65,9 +61,59 @@ pub(super) fn forget(connection: &Connection, now_ms: u64) -> rusqlite::Result<(
     Ok(())
 }
 
-/// Gives space that retention freed back to the file system. Not inside a transaction.
+/// The latest moment up to `before` that a tier can be deleted to: whole windows of the next tier, so that one made again
+/// is never made of a part, and nothing that the next tier does not have yet.
+fn deletable(connection: &Connection, number: usize, before: u64) -> rusqlite::Result<u64> {
+    let Some(next) = TIERS.get(number + 1) else { return Ok(before) };
+    Ok(floor(before, next.length_ms).min(watermark(connection, number + 1)?.unwrap_or(0)))
+}
+
+/// Deletes the older half of the finest tier that has anything to delete, and so on, until the file needs no more than
+/// the allowed bytes. Returns the number of deleted windows.
+pub(super) fn shed(connection: &Connection, retention: &Retention) -> rusqlite::Result<usize> {
+    let mut deleted = 0;
+    for (number, tier) in TIERS.iter().enumerate() {
+        while used_bytes(connection)? > retention.most_bytes() {
+            let (oldest, newest): (Option<i64>, Option<i64>) = connection.query_row(
+                "SELECT min(start_ms), max(start_ms) FROM windows WHERE tier = ?1",
+                [number as i64],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            let (Some(oldest), Some(newest)) = (oldest, newest) else { break };
+            // Past the middle, so that a tier with one window left is emptied too.
+            let middle = oldest as u64 + (newest as u64).abs_diff(oldest as u64) / 2 + tier.length_ms;
+            let before = deletable(connection, number, middle)?;
+            let gone = connection.execute(
+                "DELETE FROM windows WHERE tier = ?1 AND start_ms < ?2",
+                params![number as i64, signed(before)],
+            )?;
+            if gone == 0 {
+                break;
+            }
+            deleted += gone;
+        }
+    }
+    Ok(deleted)
+}
+
+/// Bytes of the file that hold something.
+fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
+    Ok((pages * number("PRAGMA page_size")?) as u64)
+}
+
+/// Gives some of the space that deleting freed back to the file system, if there is any. Not inside a transaction.
 pub(super) fn shrink(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))
+    let free: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    if free == 0 {
+        return Ok(());
+    }
+    // It gives a row for every page, and goes on only as long as rows are asked for.
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+    let mut rows = vacuum.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 /// Makes a tier's windows from `from` to `until`.

@@ -12,7 +12,9 @@ use rusqlite::{Connection, params};
 
 use super::learned::{self, LearnedState};
 use super::live::SeriesNumbers;
-use super::{ReadError, ReadResult, StoreError, cycles, decisions, experiments, generations, live, open, rollup};
+use super::{
+    ReadError, ReadResult, Retention, StoreError, cycles, decisions, experiments, generations, live, open, rollup,
+};
 use crate::window::Growth;
 
 /// Largest value that is kept under one key.
@@ -29,6 +31,9 @@ const BETWEEN_ROLL_UPS_MS: u64 = 10_000;
 
 /// How often what is kept long enough is deleted.
 const BETWEEN_CLEANINGS_MS: u64 = 3_600_000;
+
+/// Prepared statements that are kept.
+const STATEMENTS: usize = 32;
 
 /// After the first, only every so many failures are logged.
 const FAILURES_BETWEEN_LOGS: u64 = 60;
@@ -56,29 +61,39 @@ pub(super) enum Command {
         key: String,
         bytes: Vec<u8>,
     },
+    /// A reader found damage: look whether it is so.
+    Examine,
     /// Answered when all before it is committed.
     Flush(SyncSender<()>),
 }
 
 pub(super) struct Writer {
     connection: Connection,
-    path: Option<PathBuf>,
+    path: PathBuf,
+    retention: Retention,
     numbers: SeriesNumbers,
     failed_writes: Arc<AtomicU64>,
+    replaced: Arc<AtomicU64>,
     rolled_up_ms: u64,
     cleaned_ms: u64,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, failed_writes: Arc<AtomicU64>) -> Result<Self, StoreError> {
-        connection.set_prepared_statement_cache_capacity(32);
+    /// Counts failed writes in `failed_writes`, and in `replaced` how often a damaged file was set aside.
+    pub(super) fn new(
+        path: PathBuf,
+        connection: Connection,
+        retention: Retention,
+        failed_writes: Arc<AtomicU64>,
+        replaced: Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
         let numbers = SeriesNumbers::load(&connection).map_err(|source| StoreError::Database {
             doing: "reading",
             what: "the series",
             source,
         })?;
-        let path = connection.path().map(PathBuf::from);
-        Ok(Self { connection, path, numbers, failed_writes, rolled_up_ms: 0, cleaned_ms: 0 })
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(Self { connection, path, retention, numbers, failed_writes, replaced, rolled_up_ms: 0, cleaned_ms: 0 })
     }
 
     /// Until all senders are gone.
@@ -89,6 +104,9 @@ impl Writer {
             batch.extend(receiver.try_iter().take(BATCH - 1));
             self.write(&batch);
             let now_ms = batch.iter().filter_map(Command::now_ms).max();
+            if batch.iter().any(|command| matches!(command, Command::Examine)) {
+                self.examine();
+            }
             for command in batch.drain(..) {
                 if let Command::Flush(done) = command {
                     // Nobody waits any more: nothing to tell.
@@ -104,8 +122,10 @@ impl Writer {
 
     /// One transaction for all; when that fails, one for each, so that one bad record costs no other.
     fn write(&mut self, batch: &[Command]) {
-        if self.in_transaction(batch).is_ok() {
-            return;
+        match self.in_transaction(batch) {
+            Ok(()) => return,
+            Err(ReadError::Database(error)) if open::is_damage(&error) => self.replace(&error.to_string()),
+            Err(_) => {}
         }
         for command in batch {
             if let Err(error) = self.in_transaction(std::slice::from_ref(command)) {
@@ -119,10 +139,35 @@ impl Writer {
         let result = batch.iter().try_for_each(|command| apply(&transaction, &mut self.numbers, command));
         let result = result.and_then(|()| Ok(transaction.commit()?));
         if result.is_err() {
-            // Numbers given in a transaction that did not come about are not valid.
-            self.numbers = SeriesNumbers::load(&self.connection)?;
+            // Numbers given in a transaction that did not come about are not valid. Where the file cannot be read, what
+            // failed first says why.
+            self.numbers = SeriesNumbers::load(&self.connection).unwrap_or_default();
         }
         result
+    }
+
+    /// Sets a file that is damaged aside and goes on with a new one.
+    fn examine(&mut self) {
+        match open::damage(&self.connection) {
+            Ok(None) => {}
+            Ok(Some(cause)) => self.replace(&cause),
+            Err(error) => tracing::error!(%error, "the store cannot be checked for damage"),
+        }
+    }
+
+    fn replace(&mut self, cause: &str) {
+        // Closed before the file moves. Without a file to go on with, every write fails and is counted.
+        let Ok(nothing) = Connection::open_in_memory() else { return };
+        drop(std::mem::replace(&mut self.connection, nothing));
+        match open::replace(&self.path, cause) {
+            Ok(connection) => {
+                connection.set_prepared_statement_cache_capacity(STATEMENTS);
+                self.connection = connection;
+                self.numbers = SeriesNumbers::default();
+                self.replaced.fetch_add(1, Ordering::Release);
+            }
+            Err(error) => tracing::error!(%error, "no new store could be started; history is not kept"),
+        }
     }
 
     /// Seals, rolls up and forgets what is due. Times going backwards count as due.
@@ -133,6 +178,9 @@ impl Writer {
         self.rolled_up_ms = now_ms;
         let is_cleaning = now_ms.wrapping_sub(self.cleaned_ms) >= BETWEEN_CLEANINGS_MS;
         if let Err(error) = self.roll_up(now_ms, is_cleaning) {
+            if open::is_damage(&error) {
+                self.replace(&error.to_string());
+            }
             self.count_failure("roll-up", &error.into());
         } else if is_cleaning {
             self.cleaned_ms = now_ms;
@@ -144,14 +192,18 @@ impl Writer {
         live::seal(&transaction, now_ms)?;
         rollup::roll_up(&transaction, now_ms)?;
         if is_cleaning {
-            rollup::forget(&transaction, now_ms)?;
+            rollup::forget(&transaction, &self.retention, now_ms)?;
         }
+        let shed = rollup::shed(&transaction, &self.retention)?;
         transaction.commit()?;
+        if shed > 0 {
+            let most_bytes = self.retention.most_bytes();
+            tracing::warn!(windows = shed, most_bytes, "history is larger than allowed; its oldest part is deleted");
+        }
         if is_cleaning {
             self.numbers = SeriesNumbers::load(&self.connection)?;
-            rollup::shrink(&self.connection)?;
         }
-        Ok(())
+        rollup::shrink(&self.connection)
     }
 
     fn count_failure(&self, what: &'static str, error: &ReadError) {
@@ -167,7 +219,7 @@ impl Writer {
 
     fn close(self) {
         match self.connection.close() {
-            Ok(()) => self.path.iter().for_each(|path| open::mark_clean(path)),
+            Ok(()) => open::mark_clean(&self.path),
             Err((_, error)) => tracing::warn!(%error, "closing the store failed"),
         }
     }
@@ -192,6 +244,7 @@ impl Command {
             Command::Batch { .. } => "batch of an experiment",
             Command::Learned(_) => "learned state",
             Command::PutState { .. } => "state",
+            Command::Examine => "check",
             Command::Flush(_) => "flush",
         }
     }
@@ -208,7 +261,7 @@ fn apply(connection: &Connection, numbers: &mut SeriesNumbers, command: &Command
         Command::Batch { experiment, batch } => experiments::add_batch(connection, *experiment, batch),
         Command::Learned(learned) => learned::write(connection, learned),
         Command::PutState { key, bytes } => put_state(connection, key, bytes),
-        Command::Flush(_) => Ok(()),
+        Command::Examine | Command::Flush(_) => Ok(()),
     }
 }
 

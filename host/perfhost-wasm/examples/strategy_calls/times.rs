@@ -14,6 +14,11 @@ impl Times {
         Self(times)
     }
 
+    /// Half of them are shorter.
+    pub(crate) fn median(&self) -> Duration {
+        self.0[self.0.len() / 2]
+    }
+
     /// The spread in microseconds, divided by the number of `calls` that each time is of.
     pub(crate) fn in_us(&self, calls: u32) -> Value {
         let at =

@@ -1,14 +1,14 @@
 //! What the author of a plugin can do about each way in which loading fails.
 
 use super::LoadFailure;
-use crate::load::component::{CONTRACT, VERSION};
+use crate::load::component::{CONTRACT, VERSION, contract};
 use crate::load::parse::PREVIEW_1;
 use crate::wasi;
 
 impl LoadFailure {
     /// What to do about it, as an instruction to the plugin's author.
     pub fn fix(&self) -> String {
-        let contract = format!("{CONTRACT}@{VERSION}");
+        let contract = contract();
         match self {
             LoadFailure::TooLarge { .. } => {
                 "build it optimised and strip its debug sections (`wasm-tools strip`), or leave out what it does not need"
@@ -44,7 +44,7 @@ impl LoadFailure {
 
 fn import_fix(import: &str) -> String {
     let (package, rest) = import.split_once('/').unwrap_or((import, ""));
-    let contract = format!("{CONTRACT}@{VERSION}");
+    let contract = contract();
     if import == PREVIEW_1 {
         return "build it for wasm32-unknown-unknown or wasm32-wasip2 instead of wasm32-wasip1".to_owned();
     }
@@ -55,13 +55,67 @@ fn import_fix(import: &str) -> String {
         let version = rest.split_once('@').map_or("no version", |(_, version)| version);
         return format!("build it with a toolchain for WASI 0.2: {version} is not answered");
     }
-    if package == "wasi:http" {
-        return "remove what speaks HTTP: a strategy has no network, and what it may know arrives in the observation"
-            .to_owned();
-    }
     format!(
         "remove {import}, or put what provides it into the component (`wac plug`); strategies may import log and history of \
          {contract}, and {} @0.2.x, which are answered with nothing granted",
         wasi::PACKAGES.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use perfhost_strategy::StrategyError;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_refusal_has_an_instruction_of_its_own() {
+        let (detail, found) = (String::new, || "nothing".to_owned());
+        let trap = StrategyError::Trap { call: "describe", message: "unreachable".to_owned() };
+        let refusals = [
+            (LoadFailure::TooLarge { size: 2, limit: 1 }, "strip"),
+            (LoadFailure::NotWasm { detail: detail() }, "whole .wasm file"),
+            (LoadFailure::NotAComponent { detail: detail(), is_untyped: true }, "wasm-tools component embed"),
+            (LoadFailure::NotAComponent { detail: detail(), is_untyped: false }, "regenerate the bindings"),
+            (
+                LoadFailure::UnsupportedVersion { version: "0.2.0".to_owned(), found: found(), expected: contract() },
+                "a perfhost that serves 0.2.0",
+            ),
+            (LoadFailure::MissingExport { export: contract(), found: found() }, "strategy, tuner or advisor"),
+            (
+                LoadFailure::MissingExport {
+                    export: "perfhost:strategy/control@0.1.0#save".to_owned(),
+                    found: found(),
+                },
+                "implement it",
+            ),
+            (
+                LoadFailure::WrongType { name: "x".to_owned(), expected: detail(), detail: detail() },
+                "from wit/v0.1.0 and build it again",
+            ),
+            (LoadFailure::Compile { detail: detail() }, "wasm-tools validate"),
+            (LoadFailure::Guest(trap), "find what panics or aborts in describe"),
+            (LoadFailure::Sandbox { detail: detail() }, "not the plugin's fault"),
+        ];
+        for (refusal, part) in refusals {
+            assert!(refusal.fix().contains(part), "{refusal:?}: {}", refusal.fix());
+        }
+    }
+
+    #[test]
+    fn an_import_that_is_not_granted_is_told_by_where_it_comes_from() {
+        for (import, part) in [
+            (PREVIEW_1, "instead of wasm32-wasip1"),
+            ("perfhost:strategy/secrets@0.1.0", "log and history to import, and nothing else"),
+            ("perfhost:strategy/log@0.2.0", "log and history to import, and nothing else"),
+            ("wasi:cli/stdout@0.3.0", "a toolchain for WASI 0.2: 0.3.0 is not answered"),
+            ("wasi:http/handler@0.3.0-rc", "a toolchain for WASI 0.2: 0.3.0-rc is not answered"),
+            ("wasi:nn/tensor@0.2.0", "remove wasi:nn/tensor@0.2.0"),
+            ("shop:payments/card@1.0.0", "`wac plug`"),
+            ("env", "remove env"),
+        ] {
+            let fix = import_fix(import);
+            assert!(fix.contains(part), "{import}: {fix}");
+        }
+    }
 }

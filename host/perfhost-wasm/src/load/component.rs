@@ -13,6 +13,11 @@ const VERSION_PREFIX: &str = "0.1.";
 /// The WASI line that is answered.
 const WASI_PREFIX: &str = "0.2.";
 
+/// The contract that this host serves: `package@version`.
+pub fn contract() -> String {
+    format!("{CONTRACT}@{VERSION}")
+}
+
 /// Names of a component's imports and exports.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Shape {
@@ -85,7 +90,7 @@ pub(crate) fn check_version(shape: &Shape) -> Result<String, LoadFailure> {
         return Err(LoadFailure::UnsupportedVersion {
             version: if version.is_empty() { "none".to_owned() } else { version.to_owned() },
             found: others.join(", "),
-            expected: format!("{CONTRACT}@{VERSION}"),
+            expected: contract(),
         });
     }
     let control = format!("{CONTRACT}/control@");
@@ -93,14 +98,19 @@ pub(crate) fn check_version(shape: &Shape) -> Result<String, LoadFailure> {
         let found = if shape.exports.is_empty() { "nothing".to_owned() } else { shape.exports.join(", ") };
         return Err(LoadFailure::MissingExport { export: format!("{CONTRACT}/control@{VERSION}"), found });
     }
-    Ok(format!("{CONTRACT}@{VERSION}"))
+    Ok(contract())
+}
+
+/// How many of something, in words.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Refuses a component that imports anything else than the contract and WASI.
 pub(crate) fn check_imports(shape: &Shape) -> Result<String, LoadFailure> {
     match shape.imports.iter().find(|import| answer(import) == Answer::NotGranted) {
         Some(import) => Err(LoadFailure::ImportNotGranted { import: import.clone() }),
-        None => Ok(format!("{} imports", shape.imports.len())),
+        None => Ok(counted(shape.imports.len(), "import")),
     }
 }
 

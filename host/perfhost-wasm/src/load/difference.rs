@@ -4,6 +4,8 @@
 use wasmtime::component::types::{ComponentFunc, Type as Found};
 use wit_parser::{Resolve, Type, TypeDefKind, UnresolvedPackageGroup};
 
+use super::component::counted;
+
 /// The contract's text.
 pub(super) const TEXT: &str = include_str!("../../../../wit/v0.1.0/strategy.wit");
 
@@ -180,8 +182,4 @@ fn words(form: &Form) -> String {
             format!("{kind} {{{}{more}}}", names.join(", "))
         }
     }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -11,6 +11,7 @@ use perfhost_strategy::{Candidate, KnobId, Observation, PlanRequest, Scope, Stra
 
 use crate::deadline::Limit;
 use crate::instance::Instance;
+use crate::load::component::counted;
 use crate::strategy::Prepared;
 
 const PROVIDER: &str = "trial";
@@ -24,19 +25,19 @@ pub(super) fn run(prepared: &Prepared, trial: &mut Instance, limit: Limit) -> Re
         return fault(error);
     }
     match trial.propose(context, limit, &observation()) {
-        Ok(proposals) => notes.push(format!("{} proposals", proposals.len())),
+        Ok(proposals) => notes.push(counted(proposals.len(), "proposal")),
         Err(error) => notes.push(fault(error)?),
     }
-    notes.push(format!("{} bytes of state", trial.save(context, limit)?.len()));
+    notes.push(format!("{} of state", counted(trial.save(context, limit)?.len(), "byte")));
     if prepared.exports.route.is_some() {
         trial.fleet(context, limit, &fleet())?;
         let _awake = context.ticker.long_call();
         let plan = trial.plan(context, limit, &request(), &candidates())?;
-        notes.push(format!("a plan with {} candidates", plan.order.len()));
+        notes.push(format!("a plan with {}", counted(plan.order.len(), "candidate")));
     }
     if prepared.exports.advise.is_some() {
         match trial.recommend(context, limit, &hardware(), (4_096, 1), &[choice()]) {
-            Ok(advice) => notes.push(format!("{} pieces of advice", advice.len())),
+            Ok(advice) => notes.push(format!("{} of advice", counted(advice.len(), "piece"))),
             Err(error) => notes.push(fault(error)?),
         }
     }

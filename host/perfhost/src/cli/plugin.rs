@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 pub use bench::BenchFlags;
 pub use check::CheckFlags;
 
-use super::{ClientFlags, LibraryFlags, Output};
+use super::{ClientFlags, LibraryFlags, Output, pair};
 use crate::command::plugin::test::requirement::Requirement;
 use crate::scaffold::{Language, StrategyName};
 
@@ -140,11 +140,6 @@ pub struct TestFlags {
     pub output: Output,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected name=value")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
-}
-
 fn duration_s(text: &str) -> Result<f64, String> {
     let wrong = || format!("{text:?} is no time; write 90s, 30m or 2h");
     let unit = text.chars().last().ok_or_else(wrong)?;
@@ -163,10 +158,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_pairs_are_read_or_explained() {
+    fn times_are_read_or_explained() {
         assert_eq!(["90s", "30m", "1.5h"].map(|text| duration_s(text).unwrap()), [90.0, 1_800.0, 5_400.0]);
         assert!(["30", "", "m", "xm", "5é"].iter().all(|text| duration_s(text).is_err()));
-        assert_eq!(pair("a = b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
-        assert!(pair("a").is_err());
     }
 }

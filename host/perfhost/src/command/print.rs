@@ -53,6 +53,41 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Text in lines of at most `width` characters, broken between words; the second line and those after it begin with
+/// `indent`. A word that is longer than a line has one for itself; a no-break space (U+00A0) holds words together.
+pub fn wrapped(text: &str, indent: &str, width: usize) -> String {
+    let words = text.trim_start_matches(' ');
+    let mut lines = text[..text.len() - words.len()].to_owned();
+    let mut used = lines.len();
+    for (at, word) in words.split(' ').enumerate() {
+        let length = word.chars().count();
+        if at > 0 && used + 1 + length > width {
+            lines += "\n";
+            lines += indent;
+            used = indent.chars().count();
+        } else if at > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines += word;
+        used += length;
+    }
+    lines.replace('\u{a0}', " ")
+}
+
+/// Text cut to `width` characters, with a sign where something is missing.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// How many of something: `1 error`, `2 errors`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Bytes in binary units, as people read them.
 pub fn bytes(count: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -121,6 +156,17 @@ mod tests {
     fn numbers_stand_flush_right_and_words_flush_left() {
         let rows = vec![vec!["a".to_owned(), "5".to_owned()], vec!["long".to_owned(), "12".to_owned()]];
         assert_eq!(table(&["name", "count"], &rows), "name  count\na         5\nlong     12\n");
+    }
+
+    #[test]
+    fn long_text_is_broken_between_words_or_cut() {
+        assert_eq!(wrapped("    one two three four", "      ", 12), "    one two\n      three\n      four");
+        assert_eq!(wrapped("a bbbbbbbbbbbb c", "", 5), "a\nbbbbbbbbbbbb\nc");
+        assert_eq!(wrapped("one 4.0\u{a0}KiB", "", 10), "one\n4.0 KiB");
+        assert_eq!(
+            (cut("größer", 6), cut("größer", 4), counted(1, "note")),
+            ("größer".into(), "grö…".into(), "1 note".into())
+        );
     }
 
     #[test]

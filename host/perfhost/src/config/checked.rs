@@ -5,18 +5,21 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use perfhost_analysis::kpi::Targets;
 use perfhost_strategy::guard::GuardPolicy;
 use perfhost_strategy::knob::{Bounds, parse_value};
 use perfhost_strategy::scope::ScopeKind;
 use perfhost_strategy::{KnobId, Scope, Settings, Value};
+use perfhost_telemetry::Retention;
 use perfhost_upstream::{ApiKey, Endpoint, ProviderConfig, ProviderKind};
 
 use super::load::{ConfigError, Sources};
 use super::raw::{Raw, RawAuto, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
-use super::rules;
 use super::sandbox::Sandbox;
 use super::trust::Trust;
+use super::{history, rules};
 use crate::built_in;
+use crate::service::reports::Schedule;
 
 /// Where perfhost listens when nothing else is said.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8900";
@@ -84,6 +87,12 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// Where metrics are pushed, if anywhere.
     pub otlp: Option<OtlpConfig>,
+    /// How much history is kept.
+    pub retention: Retention,
+    /// What is aimed at, for health and grades.
+    pub targets: Targets,
+    /// Which reports are written.
+    pub reports: Schedule,
 }
 
 /// Continuous mode: challengers meet the strategy in service, one after another.
@@ -174,6 +183,7 @@ impl Config {
         if !sources.parameters.is_empty() {
             parameters.entry(String::new()).or_default().extend(pairs("--param", &sources.parameters)?);
         }
+        raw.targets.check().map_err(|error| ConfigError::value("targets", error.to_string()))?;
         let (settings, from_flags) = settings(&raw.knobs, &sources.set)?;
         let ab = raw.ab.unwrap_or_default();
         if ab.len() == 1 {
@@ -213,6 +223,9 @@ impl Config {
             api_key: access.api_key,
             hosts: access.hosts,
             otlp: otlp(raw.otlp)?,
+            retention: history::retention(&raw.history)?,
+            targets: raw.targets,
+            reports: Schedule { daily: raw.reports.daily.unwrap_or(true), weekly: raw.reports.weekly.unwrap_or(true) },
         })
     }
 

@@ -4,6 +4,7 @@
 //! Files first, then `PERFHOST_*` variables, then flags; each overrides what came before.
 
 pub mod checked;
+mod history;
 pub mod load;
 pub mod raw;
 mod rules;

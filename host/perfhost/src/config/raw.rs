@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use perfhost_analysis::kpi::Targets;
 use perfhost_strategy::Value;
 use perfhost_strategy::guard::GuardPolicy;
 use serde::Deserialize;
@@ -50,6 +51,12 @@ pub struct Raw {
     pub access: RawAccess,
     /// Where metrics are pushed.
     pub otlp: RawOtlp,
+    /// How much history is kept.
+    pub history: RawHistory,
+    /// What is aimed at, for health and grades.
+    pub targets: Targets,
+    /// Which reports are written on a schedule.
+    pub reports: RawReports,
     /// Which plugins are trusted.
     pub trust: RawTrust,
     /// Credentials for registries.
@@ -212,4 +219,36 @@ pub struct RawAccess {
     pub api_key: Option<String>,
     /// Further names under which clients reach this host (the Host header).
     pub hosts: Vec<String>,
+}
+
+/// How much history is kept; times are written as `2d`, `12h` or `90m`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawHistory {
+    /// Windows of ten seconds.
+    pub raw: Option<String>,
+    /// Windows of a minute.
+    #[serde(rename = "1m")]
+    pub minute: Option<String>,
+    /// Windows of five minutes.
+    #[serde(rename = "5m")]
+    pub five_minutes: Option<String>,
+    /// Windows of an hour.
+    #[serde(rename = "1h")]
+    pub hour: Option<String>,
+    /// Windows of a day.
+    #[serde(rename = "1d")]
+    pub day: Option<String>,
+    /// Bytes that the store's file may take.
+    pub most_bytes: Option<u64>,
+}
+
+/// Which reports are written on a schedule, into `reports/` of the data folder; both unless switched off.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawReports {
+    /// One on each day that is over.
+    pub daily: Option<bool>,
+    /// One on each week that is over.
+    pub weekly: Option<bool>,
 }

@@ -189,6 +189,7 @@ impl HostControl {
             "summary": description.summary, "goal": description.goal, "reads": description.reads,
             "turns": description.turns, "parameters": description.parameters, "grants": allowance.grants,
             "limits": allowance.limits, "warm_instances": strategy.warm_instances(),
+            "instances": strategy.instances(),
         })
     }
 }

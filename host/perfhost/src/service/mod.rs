@@ -10,6 +10,7 @@ pub mod observer;
 pub mod offer;
 pub mod otlp;
 pub mod reload;
+pub mod reports;
 pub mod sampler;
 pub mod strategies;
 pub mod tuned;

@@ -71,3 +71,24 @@ fn a_printed_scenario_can_be_edited_and_run() {
     let output = perfhost(&["conservative", "--scenario", &file.to_string_lossy(), "--duration", "2m"]);
     assert!(output.status.success() && text(&output.stdout).starts_with("mine: "), "{}", text(&output.stderr));
 }
+
+#[test]
+fn several_scenarios_end_in_a_summary_and_differences_are_called_better_or_worse() {
+    let output = perfhost(&["aggressive", "--scenario", "all", "--duration", "2m"]);
+    let report = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let summary = report.split("GOODPUT IN").nth(1).unwrap();
+    for scenario in ["steady", "burst", "provider-slow", "memory-pressure", "cold-models"] {
+        assert!(summary.contains(&format!("\n{scenario} ")), "no {scenario} in\n{summary}");
+    }
+    assert!(report.contains("%  better") && report.contains("%  worse"), "{report}");
+    assert!(report.lines().all(|line| line.chars().count() <= 100), "{report}");
+}
+
+#[test]
+fn two_versions_of_one_strategy_are_told_apart() {
+    let output = perfhost(&["balanced", "--duration", "1m", "--output", "json"]);
+    let trials: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names = ["/0/contestants/0/name", "/0/contestants/1/name"].map(|path| trials.pointer(path).unwrap().clone());
+    assert_eq!(names, ["balanced (tested)", "balanced (baseline)"]);
+}

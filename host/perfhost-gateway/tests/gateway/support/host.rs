@@ -161,6 +161,7 @@ impl Builder {
             tls: tls_config().unwrap(),
             started_at: SystemTime::now(),
             limits: self.limits,
+            targets: Default::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -7,7 +7,7 @@
 //! with bets from the past is a test supermartingale. The weighting is by overlap p(1 − p), so that steps of a ramp with
 //! few challengers count for what they tell.
 //!
-//! Sources: betting, Waudby-Smith & Ramdas, arXiv 2010.09686 (bets: its section B.3); weighting and baseline, Waudby-Smith
+//! Sources: betting, Waudby-Smith & Ramdas, arXiv 2010.09686 (bets: [`super::bets::expected_kelly`]); weighting and baseline, Waudby-Smith
 //! et al., arXiv 2103.06476; the baseline alters efficiency, never validity.
 //!
 //! What must hold: assignment by chance, values fed in an order that the arms do not decide
@@ -15,7 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bets::approximate_kelly;
+use super::bets::expected_kelly;
 use super::level::{Interval, Level};
 use super::{ValueError, within};
 
@@ -44,11 +44,6 @@ impl Increment {
         })
     }
 }
-
-/// Weight, in observations, of what is assumed before the first one: an effect of this size, to either side. Large
-/// effects are then found at once, and small ones are not missed for long. Chosen by simulation.
-const PRIOR_COUNT: f64 = 20.0;
-const PRIOR_EFFECT: f64 = 0.15;
 
 /// Largest share of the capital that a bet can lose.
 const LARGEST_STAKE: f64 = 0.75;
@@ -86,17 +81,12 @@ impl BettingContrast {
         for ((effect, above), below) in self.effects.iter().zip(&mut self.above).zip(&mut self.below) {
             let mean = sum - effect * weight;
             let square = squares - 2.0 * effect * cross + effect * effect * weights;
-            let square = (square + PRIOR_COUNT * overlap * 0.25).max(f64::MIN_POSITIVE);
-            let assumed = PRIOR_COUNT * overlap * PRIOR_EFFECT;
             let shift = overlap * effect;
             // A bet never risks all: 1 + bet·y stays above 1 − LARGEST_STAKE for every y that was possible.
-            let (up, down) = (approximate_kelly(mean + assumed, square), approximate_kelly(assumed - mean, square));
-            if up > 0.0 {
-                *above += (stake(up, shift - lowest) * (signed - shift)).ln_1p();
-            }
-            if down > 0.0 {
-                *below += (stake(down, highest - shift) * (shift - signed)).ln_1p();
-            }
+            let up = stake(expected_kelly(mean, square), shift - lowest);
+            let down = stake(expected_kelly(-mean, square), highest - shift);
+            *above += (up * (signed - shift)).ln_1p();
+            *below += (down * (shift - signed)).ln_1p();
         }
         self.count += 1;
         for (total, value) in
@@ -124,6 +114,12 @@ impl BettingContrast {
     /// Whether it is shown, with `side`, that the effect is below `effect`.
     pub fn is_below(&self, effect: f64, side: Level) -> bool {
         self.count > 0 && effect > -1.0 && self.interval(side).upper <= effect
+    }
+
+    /// ln of the capital against "the effect is at most `effect`"; `None` for an effect that is not among the candidates.
+    pub fn ln_capital_above(&self, effect: f64) -> Option<f64> {
+        let at = self.effects.iter().position(|candidate| *candidate == effect)?;
+        self.above.get(at).copied()
     }
 
     /// Σs/Σp(1−p), the overlap-weighted difference so far.

@@ -1,5 +1,4 @@
 //! `perfhost plugin bench`: what a strategy's calls cost, what memory it takes, and how fast it loads, beside the budgets.
-//! `make bench` prints the same figures for the built-in ones.
 
 mod inputs;
 mod times;
@@ -17,6 +16,7 @@ use crate::cli::BenchFlags;
 use crate::command::plugin_file::read;
 use crate::command::print::{self, bytes, number, table};
 use crate::command::sandbox::Sandbox;
+use crate::command::waiting::Waiting;
 use times::Times;
 
 /// Numbers of candidates for which plans are measured.
@@ -31,6 +31,10 @@ const MOST_LOADS: u64 = 200;
 /// What was measured.
 #[derive(Serialize)]
 struct Measured {
+    /// Version of the perfhost that measured.
+    perfhost: &'static str,
+    /// Whether that perfhost was built for speed; if not, calls cost several times what they do in production.
+    is_optimised: bool,
     strategy: Identity,
     file_bytes: usize,
     compiled_bytes: Option<u64>,
@@ -79,6 +83,8 @@ pub(super) fn bench(flags: &BenchFlags) -> Result<()> {
     let sandbox = Sandbox::new(limits.clone())?;
     let load = || sandbox.runtime.load(&source, Arc::new(NoHistory));
 
+    let waiting = Waiting::on_stderr();
+    waiting.show("loading; compiling takes some seconds for Python and JavaScript");
     let started = Instant::now();
     let strategy = load()?;
     let load_cold_ms = started.elapsed().as_secs_f64() * 1e3;
@@ -92,6 +98,7 @@ pub(super) fn bench(flags: &BenchFlags) -> Result<()> {
         instantiations.push(Duration::from_micros(stage.map_or(0, |stage| stage.duration_us)));
     }
 
+    waiting.show("measuring calls");
     tell(strategy.as_ref(), flags)?;
     let seen = inputs::observation();
     let propose = times::each(2_000, most, || strategy.propose(&seen).map(drop)).map_err(failed)?;
@@ -101,7 +108,11 @@ pub(super) fn bench(flags: &BenchFlags) -> Result<()> {
         plans.push(plan_cost(strategy.as_ref(), candidates, most)?);
     }
     let budget = KnobId::PlanBudget.knob().default.as_number().unwrap_or(0.0);
+    let first_plan_ms = if is_routed { Some(first_plans(&source, flags, most)?) } else { None };
+    drop(waiting);
     let measured = Measured {
+        perfhost: env!("CARGO_PKG_VERSION"),
+        is_optimised: !cfg!(debug_assertions),
         strategy: strategy.identity().clone(),
         file_bytes: source.bytes.len(),
         compiled_bytes: inspection.compiled_bytes,
@@ -109,7 +120,7 @@ pub(super) fn bench(flags: &BenchFlags) -> Result<()> {
         load_cold_ms,
         load_cached_ms,
         instantiate_ms: Times::of(instantiations).in_ms(),
-        first_plan_ms: if is_routed { Some(first_plans(&source, flags, most)?) } else { None },
+        first_plan_ms,
         propose_us: propose,
         plans,
         budgets: Budgets {
@@ -196,9 +207,15 @@ fn layout(measured: &Measured) -> String {
             number(plan.mean_us),
             number(plan.single_us.p99),
             number(plan.calls_per_second),
-            format!("{} us", number(budgets.plan_us)),
+            format!("{} us{}", number(budgets.plan_us), if plan.mean_us > budgets.plan_us { ", over" } else { "" }),
         ]);
     }
     text += &format!("\n{}", table(&["MICROSECONDS OF", "P50", "P99", "CALLS/S", "BUDGET"], &rows));
+    if measured.plans.iter().any(|plan| plan.mean_us > budgets.plan_us) {
+        text += "over: a host stops asking a strategy whose plans are mostly late, and lets it tune only\n";
+    }
+    if !measured.is_optimised {
+        text += "this perfhost is not an optimised build: in production calls cost a fraction of this\n";
+    }
     text
 }

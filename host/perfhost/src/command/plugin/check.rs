@@ -3,6 +3,7 @@
 //!
 //! The judgement is `perfhost_strategy::conformance`'s; this file brings together what is judged and says what came of it.
 
+mod history;
 mod layout;
 mod recorded;
 
@@ -12,20 +13,31 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use perfhost_strategy::conformance::{self, Finding, Options, Report, Severity};
 use perfhost_strategy::{KnobId, Strategy};
-use perfhost_wasm::{Answer, Inspection, LimitInForce, Limits, LoadError, NoHistory, PluginSource};
+use perfhost_wasm::{Answer, Inspection, LimitInForce, Limits, LoadError, LogLine, PluginSource};
 use serde::Serialize;
 
 use crate::cli::CheckFlags;
+use crate::command::misuse::misuse;
+use crate::command::plot::Canvas;
 use crate::command::plugin_file::read;
 use crate::command::print;
 use crate::command::sandbox::Sandbox;
+use crate::command::waiting::Waiting;
+use history::MadeUp;
 
 /// Share of a limit from which a size is worth a warning: the next version may be larger.
 const NEAR_ITS_LIMIT: f64 = 0.9;
 
+/// Lines of the strategy's log that a failure is shown with.
+const LOG_LINES: usize = 8;
+
 /// What a check found.
 #[derive(Serialize)]
 struct Checked {
+    /// Version of the perfhost that checked: a later one may find more.
+    perfhost: &'static str,
+    /// The version of the contract that it was checked against.
+    contract: String,
     /// `clean`, `warnings` or `errors`.
     verdict: &'static str,
     /// Findings by severity.
@@ -57,23 +69,28 @@ struct Size {
 
 pub(super) fn check(flags: &CheckFlags) -> Result<()> {
     let source = read(&flags.plugin, None)?;
-    let recorded = flags.recorded.as_deref().map(recorded::cases).transpose()?.unwrap_or_default();
+    let recorded = flags.recorded.as_deref().map(recorded::cases).transpose().map_err(misuse)?.unwrap_or_default();
     let limits = Limits::default();
     let sandbox = Sandbox::new(limits.clone())?;
+    let waiting = Waiting::on_stderr();
+    waiting.show("loading; compiling takes some seconds for Python and JavaScript");
     let inspection = sandbox.runtime.inspect(&source);
     let mut findings = stage_findings(&inspection);
     let mut figures = None;
     if inspection.error.is_none() {
-        let report = conform(&sandbox, &source, flags, recorded)?;
+        let report = conform((&sandbox, &source, &inspection.digest), flags, recorded, &waiting)?;
         findings.extend(report.findings);
         figures = Some(report.figures);
     }
+    drop(waiting);
     let sizes = sizes(&inspection, figures.as_ref(), &limits);
     findings.extend(sizes.iter().filter_map(size_finding));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
     let checked = Checked {
+        perfhost: env!("CARGO_PKG_VERSION"),
+        contract: perfhost_wasm::contract(),
         verdict: if errors > 0 {
             "errors"
         } else if warnings > 0 {
@@ -91,7 +108,7 @@ pub(super) fn check(flags: &CheckFlags) -> Result<()> {
         conformance: figures,
         seed: flags.seed,
     };
-    print::print(&checked, flags.output, layout::layout)?;
+    print::print(&checked, flags.output, |checked| layout::layout(checked, Canvas::of_stdout().width))?;
     if errors > 0 {
         bail!("{} has errors; each finding above says what to do", flags.plugin);
     }
@@ -102,10 +119,10 @@ pub(super) fn check(flags: &CheckFlags) -> Result<()> {
 }
 
 fn conform(
-    sandbox: &Sandbox,
-    source: &PluginSource,
+    (sandbox, source, digest): (&Sandbox, &PluginSource, &str),
     flags: &CheckFlags,
     recorded: Vec<conformance::Case>,
+    waiting: &Waiting,
 ) -> Result<Report, LoadError> {
     let budget = KnobId::PlanBudget.knob().default.as_number().unwrap_or(0.0);
     let started = Instant::now();
@@ -116,8 +133,11 @@ fn conform(
         recorded,
         plan_budget: Duration::from_micros(budget as u64),
         clock: &|| started.elapsed(),
+        log: &|| texts(&sandbox.runtime.recent_log(digest)),
+        progress: &|phase| waiting.show(&format!("checking {phase}")),
     };
-    let mut load = || -> Result<Arc<dyn Strategy>, LoadError> { sandbox.runtime.load(source, Arc::new(NoHistory)) };
+    let history = Arc::new(MadeUp { seed: flags.seed });
+    let mut load = || -> Result<Arc<dyn Strategy>, LoadError> { sandbox.runtime.load(source, history.clone()) };
     conformance::check(&mut load, &options)
 }
 
@@ -127,17 +147,24 @@ fn stage_findings(inspection: &Inspection) -> Vec<Finding> {
     vec![Finding {
         severity: Severity::Error,
         code: error.failure.code().to_owned(),
+        subject: error.stage.to_string(),
         place: format!("loading, stage {}", error.stage),
         what: error.failure.to_string(),
         fix: error.failure.fix(),
         times: 1,
+        log: texts(&inspection.log),
     }]
+}
+
+/// The last lines of a log.
+fn texts(log: &[LogLine]) -> Vec<String> {
+    log[log.len().saturating_sub(LOG_LINES)..].iter().map(|line| line.text.clone()).collect()
 }
 
 fn sizes(inspection: &Inspection, figures: Option<&conformance::Figures>, limits: &Limits) -> Vec<Size> {
     let mut sizes = vec![Size { what: "file", bytes: inspection.file_bytes, limit: Some(limits.max_file_bytes) }];
     if let Some(bytes) = inspection.compiled_bytes {
-        sizes.push(Size { what: "compiled code", bytes, limit: Some(limits.cache_bytes) });
+        sizes.push(Size { what: "compiled code", bytes, limit: None });
     }
     if let Some(figures) = figures {
         sizes.push(Size {
@@ -167,14 +194,16 @@ fn size_finding(size: &Size) -> Option<Finding> {
     Some(Finding {
         severity: Severity::Warning,
         code: "near-limit".to_owned(),
-        place: size.what.to_owned(),
-        what: format!("{} bytes, of {limit} allowed", size.bytes),
+        subject: size.what.to_owned(),
+        place: "sizes".to_owned(),
+        what: format!("the {} has {} bytes, of {limit} allowed", size.what, size.bytes),
         fix: "make it smaller, before a little more input or the next version goes over the limit".to_owned(),
         times: 1,
+        log: Vec::new(),
     })
 }
 
-/// How an import is answered, in words.
+/// How an import is answered, in words. What WASI asks for is there and empty: no files, no network, no clock.
 fn answer_words(answer: Answer) -> &'static str {
     match answer {
         Answer::Contract => "granted",

@@ -5,6 +5,7 @@ use perfhost_wasm::{Inspection, Runtime, RuntimeConfig};
 use serde::Serialize;
 
 use crate::cli::Output;
+use crate::command::plugin_file::refused;
 use crate::command::print::{self, bytes, number, table};
 use crate::plugin_source::Intake;
 use crate::plugin_source::provenance::Provenance;
@@ -19,7 +20,7 @@ struct Report {
 
 pub(super) fn inspect(plugin: &str, output: Output) -> Result<()> {
     let intake = Intake::of_command(None)?;
-    let fetched = intake.read(plugin, None)?;
+    let fetched = intake.read(plugin, None).map_err(refused)?;
     let runtime = Runtime::new(RuntimeConfig { cache_dir: None, limits: intake.limits() })?;
     let inspection = runtime.inspect_under(&fetched.source, &|name| intake.terms(name));
     let report = Report { inspection, provenance: fetched.provenance };

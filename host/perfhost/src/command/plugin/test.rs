@@ -16,8 +16,10 @@ use perfhost_simulation::Scenario;
 use serde::Serialize;
 
 use crate::cli::{Output, TestFlags};
+use crate::command::misuse::misuse;
 use crate::command::plot::Canvas;
 use crate::command::print;
+use crate::command::waiting::Waiting;
 use contestant::{Contestant, Plugins};
 use requirement::Answer;
 
@@ -33,7 +35,7 @@ struct Trial {
 
 /// Runs the command. Fails when a call of the strategy failed or a requirement is not met.
 pub(super) fn test(flags: &TestFlags) -> Result<()> {
-    let scenarios = scenario_file::wanted(flags)?;
+    let scenarios = scenario_file::wanted(flags).map_err(misuse)?;
     if flags.print_scenario {
         for scenario in &scenarios {
             print::line(&match flags.output {
@@ -45,8 +47,14 @@ pub(super) fn test(flags: &TestFlags) -> Result<()> {
     }
     let plugins = Plugins::read(flags)?;
     let began = Instant::now();
-    let trials = scenarios.into_iter().map(|scenario| try_in(&plugins, scenario, flags)).collect::<Result<Vec<_>>>()?;
+    let waiting = Waiting::on_stderr();
+    let tried = scenarios.into_iter().map(|scenario| {
+        waiting.show(&format!("simulating {}", scenario.name));
+        try_in(&plugins, scenario, flags)
+    });
+    let trials = tried.collect::<Result<Vec<_>>>()?;
     let took = began.elapsed();
+    drop(waiting);
     print::print(&trials, flags.output, |trials| report::report(trials, Canvas::of_stdout(), took))?;
 
     let failures: usize = trials.iter().map(|trial| trial.contestants[0].account.failures.len()).sum();

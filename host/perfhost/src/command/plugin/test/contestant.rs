@@ -50,8 +50,13 @@ impl Plugins {
 
     /// How the strategy, the baseline and no strategy do in a scenario.
     pub(super) fn compete(&self, scenario: &Scenario, seed: u64) -> Result<[Contestant; 3]> {
-        let strategy = self.run(&self.strategy, self.parameters.clone(), scenario, seed)?;
-        let baseline = self.run(&self.baseline, Vec::new(), scenario, seed)?;
+        let mut strategy = self.run(&self.strategy, self.parameters.clone(), scenario, seed)?;
+        let mut baseline = self.run(&self.baseline, Vec::new(), scenario, seed)?;
+        // An author's next version beside the last one.
+        if strategy.name == baseline.name {
+            strategy.name += " (tested)";
+            baseline.name += " (baseline)";
+        }
         let (run, _) = simulate(scenario, seed, Unattended::default())?;
         let nobody = Contestant { name: "no strategy".to_owned(), strategy: None, run, account: Account::default() };
         Ok([strategy, baseline, nobody])

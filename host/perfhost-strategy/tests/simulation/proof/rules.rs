@@ -56,7 +56,28 @@ pub(crate) fn fixed_percentiles(ratio: f64) -> f64 {
     2.0 * NEEDED * 2.0 * 0.95 * 0.05 / density.powi(2) / ratio.ln().powi(2)
 }
 
-/// Pairs that a paired t-test needs for differences with this mean and variance (Guenther's approximation).
-pub(crate) fn fixed_pairs(mean: f64, variance: f64) -> f64 {
-    NEEDED * variance / (mean * mean) + 1.959_964f64.powi(2) / 2.0
+/// Quantiles of Student's t at 0.975 for 1 degree of freedom and up.
+const STUDENT: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+
+fn student(freedom: usize) -> f64 {
+    // Fisher's expansion in one over the degrees of freedom, right to three digits from eleven on.
+    let (z, v) = (1.959_964f64, freedom as f64);
+    let series = (z.powi(3) + z) / (4.0 * v) + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * v * v);
+    STUDENT.get(freedom.wrapping_sub(1)).copied().unwrap_or(z + series)
+}
+
+/// Fewest pairs for which a paired t-test finds the challenger better in nine of ten experiments cut from `differences`.
+pub(crate) fn fixed_pairs(differences: &[f64]) -> usize {
+    let finds = |pairs: &[f64]| {
+        let count = pairs.len() as f64;
+        let mean = pairs.iter().sum::<f64>() / count;
+        let variance = pairs.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        mean / (variance / count).sqrt() > student(pairs.len() - 1)
+    };
+    let has_power = |pairs: &usize| {
+        let experiments = differences.chunks_exact(*pairs);
+        let count = experiments.len() as f64;
+        experiments.filter(|experiment| finds(experiment)).count() as f64 >= 0.9 * count
+    };
+    (2..differences.len() / 100).find(has_power).unwrap_or(differences.len())
 }

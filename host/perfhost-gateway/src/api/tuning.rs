@@ -1,0 +1,167 @@
+//! `POST /api/optimization/{cache,resources,models}/tune`: what to change, with the evidence. Nothing is changed here:
+//! knobs are turned by strategies through the guard, or by the operator.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use perfhost_strategy::observation::metric;
+use perfhost_strategy::{KnobId, Scope};
+use perfhost_telemetry::StoreError;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::aggregates::compared;
+use super::blocking;
+use super::findings::found_bottlenecks;
+use super::query::Query;
+use super::recorded::{self, HOUR, LEAST_REQUESTS, Range, Recorded};
+use super::reply::{Reply, Trouble};
+use crate::caching::now_ms;
+use crate::services::Services;
+
+/// What can be tuned.
+pub(crate) const WHAT: [&str; 3] = ["cache", "resources", "models"];
+
+/// One thing to change.
+#[derive(Debug, Serialize)]
+pub(crate) struct Recommendation {
+    /// The knob, where it is one.
+    pub(crate) knob: Option<&'static str>,
+    pub(crate) scope: Scope,
+    pub(crate) now: Value,
+    pub(crate) suggested: Value,
+    pub(crate) action: String,
+    /// The figures that it rests on.
+    pub(crate) evidence: Vec<String>,
+}
+
+pub(crate) async fn tune(services: &Arc<Services>, query: &Query, what: String) -> Result<Reply, Trouble> {
+    if !WHAT.contains(&what.as_str()) {
+        let message = format!("{what:?} cannot be tuned; there are {}", WHAT.join(", "));
+        return Err(Trouble::new(StatusCode::NOT_FOUND, "not_found", message));
+    }
+    let range = Range::of(query, now_ms(), HOUR)?;
+    let services = services.clone();
+    let found = blocking(move || -> Result<Value, StoreError> {
+        let recorded = Recorded::new(&services.store, range);
+        let recommendations = match what.as_str() {
+            "cache" => cache(&services, &recorded)?,
+            "resources" => resources(&services, &recorded)?,
+            _ => models(&services, &recorded)?,
+        };
+        Ok(json!({
+            "what": what, "from_ms": recorded.range.from_ms, "to_ms": recorded.range.to_ms,
+            "recommendations": recommendations, "is_applied": false,
+        }))
+    });
+    Ok(Reply::json(&found.await??))
+}
+
+/// Everything that is recommended.
+pub(crate) fn recommendations(services: &Services, recorded: &Recorded<'_>) -> Result<Vec<Recommendation>, StoreError> {
+    let mut all = resources(services, recorded)?;
+    all.extend(cache(services, recorded)?);
+    all.extend(models(services, recorded)?);
+    Ok(all)
+}
+
+fn cache(services: &Services, recorded: &Recorded<'_>) -> Result<Vec<Recommendation>, StoreError> {
+    let (settings, stats) = (services.settings.load(), services.cache.stats());
+    let rate = recorded.distribution(metric::CACHE_HIT_RATE)?;
+    let turn = |id: KnobId, suggested: u64, action: &str, evidence: Vec<String>| Recommendation {
+        knob: Some(id.name()),
+        scope: Scope::global(),
+        now: json!(settings.value(id, &Scope::global())),
+        suggested: json!(suggested),
+        action: action.to_owned(),
+        evidence,
+    };
+    if stats.capacity_bytes == 0 {
+        let evidence = vec!["the cache is off: no answer is kept".to_owned()];
+        return Ok(vec![turn(KnobId::CacheCapacity, 64 << 20, "switch the answer cache on", evidence)]);
+    }
+    if rate.count() < LEAST_REQUESTS {
+        return Ok(Vec::new());
+    }
+    let measured =
+        format!("{:.0} % of {} cacheable requests were answered from the cache", rate.mean() * 100.0, rate.count());
+    let mut found = Vec::new();
+    if stats.evictions > 0 && stats.bytes * 10 >= stats.capacity_bytes * 9 {
+        let evidence = vec![
+            measured.clone(),
+            format!(
+                "{} of {} bytes are used, and {} answers made room for others",
+                stats.bytes, stats.capacity_bytes, stats.evictions
+            ),
+        ];
+        found.push(turn(KnobId::CacheCapacity, stats.capacity_bytes * 2, "give the cache more memory", evidence));
+    }
+    if stats.expirations * 4 >= stats.inserts.max(1) && stats.hits > 0 {
+        let ttl_ms = settings.value(KnobId::CacheTtl, &Scope::global()).as_number().unwrap_or_default() as u64;
+        let evidence = vec![measured, format!("{} of {} kept answers expired", stats.expirations, stats.inserts)];
+        found.push(turn(KnobId::CacheTtl, ttl_ms * 2, "let answers hold longer, if they do not change", evidence));
+    }
+    Ok(found)
+}
+
+fn resources(services: &Services, recorded: &Recorded<'_>) -> Result<Vec<Recommendation>, StoreError> {
+    let settings = services.settings.load();
+    let mut found = Vec::new();
+    for one in found_bottlenecks(services, recorded)? {
+        let (knob, scope, suggested) = match one.cause {
+            "admission" => {
+                let limit = settings.concurrency_limit as u64;
+                (Some(KnobId::ConcurrencyLimit), Scope::global(), json!(limit * 2))
+            }
+            "engine_slots" => {
+                let engines: Vec<_> =
+                    services.fleet.providers().iter().filter(|one| one.is_managed()).cloned().collect();
+                let Some(engine) = engines.first() else { continue };
+                let slots = u64::from(settings.engine(engine.name()).slots);
+                (Some(KnobId::EngineSlots), Scope::provider(engine.name()), json!(slots * 2))
+            }
+            _ => (None, recorded.range.scope.clone(), Value::Null),
+        };
+        let now = knob.map_or(Value::Null, |knob| json!(settings.value(knob, &scope)));
+        found.push(Recommendation {
+            knob: knob.map(KnobId::name),
+            scope,
+            now,
+            suggested,
+            action: one.advice.to_owned(),
+            evidence: one.evidence,
+        });
+    }
+    Ok(found)
+}
+
+/// A model that serves clearly faster at another provider.
+fn models(services: &Services, recorded: &Recorded<'_>) -> Result<Vec<Recommendation>, StoreError> {
+    let mut rows = Vec::new();
+    for (scope, provider, model) in recorded::models(&services.store)? {
+        let figures = compared(&recorded.at(&scope))?;
+        let count = figures[metric::RESPONSE_TIME]["count"].as_u64().unwrap_or(0);
+        let errors = figures[metric::ERROR_RATE]["mean"].as_f64().unwrap_or(0.0);
+        if let Some(p95) = figures[metric::RESPONSE_TIME]["p95"].as_f64().filter(|_| count >= LEAST_REQUESTS) {
+            rows.push((provider, model, p95, errors, count));
+        }
+    }
+    let mut found = Vec::new();
+    for (provider, model, p95, _, count) in &rows {
+        let faster = rows.iter().filter(|other| other.1 == *model && other.2 * 1.5 < *p95 && other.3 <= 0.05);
+        if let Some((other, _, other_p95, _, other_count)) = faster.min_by(|a, b| a.2.total_cmp(&b.2)) {
+            found.push(Recommendation {
+                knob: Some(KnobId::CandidateWeight.name()),
+                scope: Scope::provider(other),
+                now: json!(services.settings.load().value(KnobId::CandidateWeight, &Scope::provider(other))),
+                suggested: json!(2.0),
+                action: format!("send more of {model} to {other} than to {provider}"),
+                evidence: vec![
+                    format!("p95 of {model} at {provider}: {p95:.0} ms over {count} requests"),
+                    format!("p95 of {model} at {other}: {other_p95:.0} ms over {other_count} requests"),
+                ],
+            });
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,105 @@
+//! `perfhost optimize [provider]`: where the time goes, and what to change, with the evidence. Changes nothing.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::plot::Canvas;
+use super::print::{self, table, wrapped};
+use crate::cli::ClientFlags;
+
+/// Asks and prints.
+pub fn run(provider: Option<&str>, flags: &ClientFlags) -> Result<()> {
+    let client = Client::new(flags);
+    let scope = provider.map(|name| format!("?scope={}", encoded(name))).unwrap_or_default();
+    let bottlenecks = client.get(&format!("/api/analysis/bottlenecks{scope}"))?;
+    let mut recommendations = Vec::new();
+    for what in ["resources", "cache", "models"] {
+        let answer = client.post(&format!("/api/optimization/{what}/tune"), "application/json", b"")?;
+        let is_wanted = |one: &&Value| {
+            let scope = one["scope"].as_str().unwrap_or_default();
+            provider.is_none_or(|provider| scope.is_empty() || scope.split('/').next() == Some(provider))
+        };
+        recommendations.extend(answer["recommendations"].as_array().into_iter().flatten().filter(is_wanted).cloned());
+    }
+    let answer = json!({
+        "requests": bottlenecks["requests"], "least_requests": bottlenecks["least_requests"],
+        "bottlenecks": bottlenecks["bottlenecks"], "recommendations": recommendations,
+    });
+    print::print(&answer, flags.output, |answer| layout(answer, Canvas::of_stdout().width))
+}
+
+fn layout(answer: &Value, width: usize) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let list = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
+    let mut lines = String::new();
+    let rows: Vec<Vec<String>> = list("bottlenecks")
+        .iter()
+        .map(|one| {
+            let share = one["share"].as_f64().unwrap_or_default() * 100.0;
+            let mean_ms = one["mean_ms"].as_f64().unwrap_or_default();
+            vec![text(&one["phase"]), format!("{share:.0} %"), print::number(mean_ms), text(&one["cause"])]
+        })
+        .collect();
+    if rows.is_empty() {
+        lines += &format!(
+            "{} requests in the last hour; it takes {} to tell where their time goes\n",
+            answer["requests"], answer["least_requests"]
+        );
+    } else {
+        lines += &table(&["PHASE", "SHARE", "MEAN MS", "SHORT OF"], &rows);
+    }
+    lines.push('\n');
+    let recommendations = list("recommendations");
+    if recommendations.is_empty() {
+        return lines + "nothing measured calls for a change\n";
+    }
+    for one in recommendations {
+        let mut push = |text: String, indent| lines += &(wrapped(&text, indent, width) + "\n");
+        push(format!("* {}", text(&one["action"])), "  ");
+        if let Some(knob) = one["knob"].as_str() {
+            let scope = one["scope"].as_str().filter(|scope| !scope.is_empty());
+            let at = scope.map(|scope| format!("@{scope}")).unwrap_or_default();
+            push(format!("    {knob}{at}: {} -> {}", text(&one["now"]), text(&one["suggested"])), "    ");
+        }
+        for evidence in one["evidence"].as_array().into_iter().flatten() {
+            push(format!("  - {}", text(evidence)), "    ");
+        }
+    }
+    lines
+}
+
+/// A name as part of a query string.
+fn encoded(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_fit_the_terminal_and_name_their_evidence() {
+        let answer = json!({
+            "requests": 50, "least_requests": 20,
+            "bottlenecks": [{ "phase": "admit", "share": 0.7, "mean_ms": 700.0, "cause": "admission" }],
+            "recommendations": [{
+                "knob": "concurrency_limit", "scope": "", "now": 4, "suggested": 8,
+                "action": "raise concurrency_limit, if the providers can take more at once",
+                "evidence": ["admit takes 70 % of the mean request: 700.0 ms, over 50 requests"],
+            }],
+        });
+        let shown = layout(&answer, 40);
+        assert!(shown.lines().all(|line| line.chars().count() <= 40), "{shown}");
+        for part in ["admission", "70 %", "concurrency_limit: 4 -> 8", "over 50"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert!(layout(&json!({ "requests": 3, "least_requests": 20 }), 80).contains("it takes 20"));
+    }
+
+    #[test]
+    fn names_are_encoded() {
+        assert_eq!(encoded("a/b c:é"), "a%2Fb%20c%3A%C3%A9");
+    }
+}
