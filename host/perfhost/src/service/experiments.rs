@@ -300,7 +300,7 @@ impl ExperimentControl for Experiments {
     fn feedback(&self, request_id: &str, score: f64) -> Result<Value, ControlError> {
         let id = request_number(request_id).ok_or_else(|| ExperimentError::NoRequest(request_id.to_owned()))?;
         let mut state = self.state.lock();
-        let is_counted = state.running.as_mut().is_some_and(|running| running.score(&self.parts, id, score, now_ms()));
+        let is_counted = state.running.as_mut().is_some_and(|running| running.score(&self.parts, id, score));
         Ok(json!({ "is_counted": is_counted }))
     }
 }

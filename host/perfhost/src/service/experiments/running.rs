@@ -87,7 +87,7 @@ impl Running {
 
     /// One look. Whether the experiment is over.
     pub(super) fn tick(&mut self, parts: &Parts, now_ms: u64) -> bool {
-        self.gather(parts, now_ms);
+        self.gather(parts);
         let mut changes = match self.trouble(parts) {
             Some(why) => self.record.experiment.stop(now_ms, &why),
             None => self.record.experiment.tick(now_ms),
@@ -117,15 +117,15 @@ impl Running {
 
     /// Somebody ends it.
     pub(super) fn stop(&mut self, parts: &Parts, why: &str, now_ms: u64) {
-        self.gather(parts, now_ms);
+        self.gather(parts);
         let changes = self.record.experiment.stop(now_ms, why);
         self.act(parts, &changes, now_ms);
     }
 
     /// Takes a score for a request that was counted; whether it was.
-    pub(super) fn score(&mut self, parts: &Parts, id: u64, score: f64, now_ms: u64) -> bool {
+    pub(super) fn score(&mut self, parts: &Parts, id: u64, score: f64) -> bool {
         if !self.scorable.contains_key(&id) {
-            self.gather(parts, now_ms);
+            self.gather(parts);
         }
         let Some((arm, epoch)) = self.scorable.get(&id).copied() else { return false };
         let has_room = self.scores.len() < MOST_SCORES;
@@ -155,7 +155,7 @@ impl Running {
         parts.live.store(Arc::new(None));
         parts.tuner.take_turn(None, Some(settings));
         parts.strategies.dismiss();
-        self.gather(parts, now_ms);
+        self.gather(parts);
         self.record.ended_ms = Some(now_ms);
         let next = self.record.experiment.status().forecast.next;
         info!(experiment = self.record.id, "ended: {next}");
@@ -166,7 +166,7 @@ impl Running {
         self.record
     }
 
-    fn gather(&mut self, parts: &Parts, _now_ms: u64) {
+    fn gather(&mut self, parts: &Parts) {
         let mut events = self.inlet.take(MOST_IN_A_BATCH);
         events.append(&mut self.scores);
         if events.is_empty() {
