@@ -167,6 +167,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         store: store.clone(),
         admission,
         fleet: fleet.clone(),
+        strategies: strategies.clone(),
         engine: engine.clone(),
         hardware,
         resources,
