@@ -2,11 +2,12 @@
 //!
 //! - `query`: strict query strings: what is not known is refused with what is
 //! - `reply`: answers, and errors as `{"error":{"code","message"}}`
-//! - `system`, `metrics`, `strategies`, `decisions`, `cache`: the handlers
+//! - `system`, `metrics`, `strategies`, `decisions`, `cache`, `alerts`: the handlers
 //!
 //! Handlers that read the store or ask the process around the gateway run on the blocking pool, so that the streams on
 //! the same worker do not wait for them.
 
+mod alerts;
 mod cache;
 mod decisions;
 mod metrics;
@@ -30,7 +31,8 @@ use reply::{Reply, Trouble};
 /// What is served, for those who ask for something else.
 const SERVED: &str = "/health, /metrics, /api/system/status, /api/system/resources, /api/metrics/current, \
                       /api/metrics/historical, /api/strategies, /api/strategies/history, /api/strategies/rollback, \
-                      /api/knobs, /api/decisions, /api/decisions/span, /api/decisions/cycles, /api/cache";
+                      /api/knobs, /api/decisions, /api/decisions/span, /api/decisions/cycles, /api/cache, /api/alerts/active, \
+                      /api/alerts/rules, /api/alerts/history, /api/alerts/statistics";
 
 /// Answers what is not under `/v1`.
 pub(crate) async fn route(worker: &Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
@@ -72,7 +74,10 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
             Method::DELETE => Ok(cache::clear(services)),
             _ => Err(Trouble::method(request.method(), "GET, DELETE")),
         },
-        _ => Err(Trouble::not_found(&path, SERVED)),
+        _ => match path.strip_prefix("/api/alerts/") {
+            Some(below) => alerts::route(services, below, &query, request).await,
+            None => Err(Trouble::not_found(&path, SERVED)),
+        },
     }
 }
 

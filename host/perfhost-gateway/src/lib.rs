@@ -49,7 +49,7 @@ mod worker;
 
 pub use access::AccessPolicy;
 pub use admission::Admission;
-pub use control::{Control, ControlError, StrategySource};
+pub use control::{AlertTarget, AlertsAsk, Control, ControlError, Firing, StrategySource};
 pub use server::run;
 pub use services::{Limits, Services};
 pub use shutdown::{Shutdown, ShutdownTrigger, Stage, shutdown_channel};

@@ -16,6 +16,7 @@ mod record;
 mod silence;
 mod spec;
 mod statistics;
+mod wish;
 
 pub use defaults::{DEFAULT_ALERTS, DefaultAlert, default_rules};
 pub use engine::{AlertEngine, MOST_INSTANCES, Standing, State, Step};
@@ -24,3 +25,4 @@ pub use record::{AlertRecord, Announcement, Note, Occasion};
 pub use silence::{MOST_SILENCES, Silence};
 pub use spec::{AlertRule, DEFAULT_COOLDOWN, DEFAULT_KEEP_FIRING, Escalation, MOST_RULES, Severity};
 pub use statistics::{RuleStatistics, statistics};
+pub use wish::{author, proposals};

@@ -37,7 +37,7 @@ pub use resources::{ResourceSampler, ResourceSnapshot};
 pub use series::{SeriesId, SeriesNames};
 pub use shard::Recorder;
 pub use store::{
-    CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, ReadOnlyStore, Store,
+    AlertQuery, CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, ReadOnlyStore, Store,
     StoreError,
 };
 pub use telemetry::Telemetry;

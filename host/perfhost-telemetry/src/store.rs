@@ -1,10 +1,11 @@
-//! What outlives the process: history, the decision log, the history of generations and what strategies have learned,
-//! in one SQLite file.
+//! What outlives the process: history, the decision log, the history of generations, what strategies have learned, and
+//! alerts, in one SQLite file.
 //!
 //! One thread writes, so that nobody waits for the disk; readers have connections of their own and never wait for the
 //! writer. Written ahead (WAL) and in transactions, so a process killed at any moment leaves a whole file that lacks at
 //! most what was not yet handed to the system: the last second. Which tiers history has is in [`tier`].
 
+mod alerts;
 mod cycles;
 mod decisions;
 mod error;
@@ -26,6 +27,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
+use perfhost_strategy::alert::AlertRecord;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
 use perfhost_strategy::generation::GenerationRecord;
 use perfhost_strategy::replay::LoggedCycle;
@@ -34,6 +36,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::telemetry::Telemetry;
 use writer::{Command, Writer};
 
+pub use alerts::{AlertQuery, MOST_ALERTS};
 pub use cycles::{CycleQuery, CycleSpan, MOST_CYCLE_BYTES, MOST_CYCLES, MOST_CYCLES_AT_ONCE};
 pub use decisions::{DecisionQuery, MOST_DECISIONS, MOST_DECISIONS_AT_ONCE, NextIds};
 pub use error::StoreError;
@@ -183,6 +186,23 @@ impl Store {
     pub fn learned(&self, strategy: &str) -> Result<Vec<LearnedState>, StoreError> {
         self.flush();
         self.read("learned state", |connection| learned::read(connection, strategy))
+    }
+
+    /// Records an alert, or what is new of one: a record of the same number is replaced. The newest [`MOST_ALERTS`] are kept.
+    pub fn record_alert(&self, alert: AlertRecord) {
+        self.send(Command::Alert(Box::new(alert)));
+    }
+
+    /// Alerts, newest first; flushes first.
+    pub fn alerts(&self, query: &AlertQuery) -> Result<Vec<AlertRecord>, StoreError> {
+        self.flush();
+        self.read("alerts", |connection| alerts::read(connection, query))
+    }
+
+    /// The number that the next alert should have; flushes first.
+    pub fn next_alert(&self) -> Result<u64, StoreError> {
+        self.flush();
+        self.read("next alert", alerts::next_id)
     }
 
     /// Sets a value that outlives the process, such as tuned settings. A value larger than

@@ -1,5 +1,6 @@
 //! The command line as typed. What it means is decided in [`crate::command`] and [`crate::config`].
 
+mod alerts;
 mod plugin;
 mod replay;
 
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Sources;
 use crate::config::raw::{Raw, RawEngine, RawTuning, RawUpstream};
 
+pub use alerts::{AlertsCommand, AlertsFlags};
 pub use plugin::{BenchFlags, CheckFlags, PluginCommand, TestFlags};
 pub use replay::ReplayFlags;
 
@@ -58,6 +60,8 @@ pub enum Command {
         #[command(flatten)]
         client: ClientFlags,
     },
+    /// What fires, what fired, and what to say to it: list, history, statistics, acknowledge, silence
+    Alerts(AlertsFlags),
     /// Run any strategy over what was recorded: what would it have proposed, and where does it differ
     Replay(ReplayFlags),
     /// Strategies: list, inspect, swap

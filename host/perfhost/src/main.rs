@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Resources(flags)) => command::resources::run(&flags),
         Some(Command::Decisions { limit, client }) => command::decisions::run(limit, &client),
+        Some(Command::Alerts(flags)) => command::alerts::run(&flags),
         Some(Command::Replay(flags)) => command::replay::run(&flags),
         Some(Command::Plugin(plugin)) => command::plugin::run(&plugin),
         Some(Command::Model(model)) => command::model::run(&model),

@@ -58,6 +58,15 @@ const MIGRATIONS: &[&str] = &[
     INSERT INTO learned SELECT substr(key, 10), '', '', 0, value FROM state WHERE key LIKE 'strategy/%';
     DELETE FROM state WHERE key LIKE 'strategy/%';
 ",
+    "
+    CREATE TABLE alerts (
+        id INTEGER PRIMARY KEY,
+        rule TEXT NOT NULL,
+        fired_ms INTEGER NOT NULL,
+        is_firing INTEGER NOT NULL,
+        record TEXT NOT NULL
+    );
+",
 ];
 
 /// The version of an up-to-date file.

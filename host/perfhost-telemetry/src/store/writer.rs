@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 
+use perfhost_strategy::alert::AlertRecord;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
 use perfhost_strategy::generation::GenerationRecord;
 use rusqlite::{Connection, params};
 
 use super::learned::{self, LearnedState};
 use super::live::SeriesNumbers;
-use super::{ReadError, ReadResult, StoreError, cycles, decisions, generations, live, open, rollup};
+use super::{ReadError, ReadResult, StoreError, alerts, cycles, decisions, generations, live, open, rollup};
 use crate::window::Growth;
 
 /// Largest value that is kept under one key.
@@ -43,6 +44,7 @@ pub(super) enum Command {
     Update(Box<DecisionUpdate>),
     Generation(Box<GenerationRecord>),
     Learned(Box<LearnedState>),
+    Alert(Box<AlertRecord>),
     PutState {
         key: String,
         bytes: Vec<u8>,
@@ -180,6 +182,7 @@ impl Command {
             Command::Update(_) => "decision update",
             Command::Generation(_) => "generation",
             Command::Learned(_) => "learned state",
+            Command::Alert(_) => "alert",
             Command::PutState { .. } => "state",
             Command::Flush(_) => "flush",
         }
@@ -194,6 +197,7 @@ fn apply(connection: &Connection, numbers: &mut SeriesNumbers, command: &Command
         Command::Update(update) => decisions::update(connection, update),
         Command::Generation(generation) => generations::write(connection, generation),
         Command::Learned(learned) => learned::write(connection, learned),
+        Command::Alert(alert) => alerts::write(connection, alert),
         Command::PutState { key, bytes } => put_state(connection, key, bytes),
         Command::Flush(_) => Ok(()),
     }

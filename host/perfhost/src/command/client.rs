@@ -44,6 +44,15 @@ impl Client {
         self.read(path, request.send(body))
     }
 
+    /// `DELETE path`.
+    pub fn delete(&self, path: &str) -> Result<Value> {
+        let mut request = self.agent.delete(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.read(path, request.call())
+    }
+
     fn read(&self, path: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Value> {
         let mut answer = answer.map_err(|error| match error {
             ureq::Error::Io(cause) if cause.kind() == std::io::ErrorKind::ConnectionRefused => {

@@ -1,6 +1,7 @@
 //! What each command does. One file a command; [`client`] speaks to a running host, [`print`] lays out results, [`plot`]
 //! draws them, [`sandbox`] runs strategies where no host does.
 
+pub mod alerts;
 pub mod client;
 pub mod decisions;
 pub mod engine;

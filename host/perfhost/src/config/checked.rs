@@ -11,6 +11,7 @@ use perfhost_strategy::scope::ScopeKind;
 use perfhost_strategy::{KnobId, Scope, Settings, Value};
 use perfhost_upstream::{ApiKey, Endpoint, ProviderConfig, ProviderKind};
 
+use super::alerts::{self, AlertsConfig};
 use super::load::{ConfigError, Sources};
 use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
 use super::rules;
@@ -74,6 +75,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Where metrics are pushed, if anywhere.
     pub otlp: Option<OtlpConfig>,
+    /// What people are told.
+    pub alerts: AlertsConfig,
 }
 
 /// Pushing metrics to an OpenTelemetry collector.
@@ -178,6 +181,7 @@ impl Config {
             api_key: access.api_key,
             hosts: access.hosts,
             otlp: otlp(raw.otlp)?,
+            alerts: alerts::check(&raw.alerts, &raw.alert, sources)?,
         })
     }
 

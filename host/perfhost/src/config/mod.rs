@@ -3,10 +3,11 @@
 //! Two types: [`raw::Raw`] is what a person wrote, every key optional; [`checked::Config`] is what the host runs with.
 //! Files first, then `PERFHOST_*` variables, then flags; each overrides what came before.
 
+pub mod alerts;
 pub mod checked;
 pub mod load;
 pub mod raw;
 mod rules;
 
 pub use checked::{Config, OtlpConfig, pairs};
-pub use load::{Sources, load};
+pub use load::{ConfigError, Sources, load};

@@ -7,6 +7,8 @@ use perfhost_strategy::Value;
 use perfhost_strategy::guard::GuardPolicy;
 use serde::Deserialize;
 
+use super::alerts::raw::{RawAlert, RawAlerts};
+
 /// A whole configuration file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -43,6 +45,10 @@ pub struct Raw {
     pub access: RawAccess,
     /// Where metrics are pushed.
     pub otlp: RawOtlp,
+    /// Alerting as a whole, with its channels.
+    pub alerts: RawAlerts,
+    /// Alert rules.
+    pub alert: Vec<RawAlert>,
 }
 
 /// One provider.
@@ -103,7 +109,7 @@ pub struct RawRule {
 
 /// One text, or a list of them.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "expected an action or a list of actions, such as \"shed_load\"")]
+#[serde(untagged, expecting = "expected a text or a list of texts, such as \"shed_load\"")]
 pub enum OneOrMany {
     /// One.
     One(String),

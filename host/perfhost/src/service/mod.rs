@@ -1,6 +1,7 @@
 //! What runs beside the request path: strategies in service and their journal, the decision loop, sampling, the engine,
-//! reloads.
+//! alerts, reloads.
 
+pub mod alerts;
 pub mod control;
 pub mod engine;
 pub mod history;

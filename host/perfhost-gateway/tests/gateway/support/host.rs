@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use perfhost_cache::{Cache, Flights};
 use perfhost_gateway::{
-    AccessPolicy, Admission, Control, ControlError, Limits, Services, ShutdownTrigger, StrategySource, run,
+    AccessPolicy, Admission, AlertsAsk, Control, ControlError, Firing, Limits, Services, ShutdownTrigger, StrategySource, run,
     shutdown_channel,
 };
 use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Value};
@@ -41,6 +41,7 @@ pub(crate) struct Builder {
 pub(crate) struct Recorded {
     pub(crate) loads: Mutex<Vec<StrategySource>>,
     pub(crate) kept: Mutex<Vec<StrategySource>>,
+    pub(crate) asked_of_alerts: Mutex<Vec<AlertsAsk>>,
     pub(crate) rollbacks: Mutex<Vec<Option<u64>>>,
 }
 
@@ -195,6 +196,15 @@ impl Control for Recorded {
         self.rollbacks.lock().unwrap().push(to);
         let message = "there is no strategy before this one".to_owned();
         Err(ControlError::Conflict { code: "nothing-before".to_owned(), message })
+    }
+
+    fn alerts(&self, ask: AlertsAsk) -> Result<serde_json::Value, ControlError> {
+        self.asked_of_alerts.lock().unwrap().push(ask);
+        Ok(json!({ "alerts": [] }))
+    }
+
+    fn alerts_firing(&self) -> Vec<Firing> {
+        vec![Firing { rule: "slow-responses".to_owned(), severity: "warning", count: 1 }]
     }
 
     fn knobs(&self) -> serde_json::Value {
