@@ -37,8 +37,8 @@ pub use resources::{ResourceSampler, ResourceSnapshot};
 pub use series::{SeriesId, SeriesNames};
 pub use shard::Recorder;
 pub use store::{
-    AlertQuery, CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, ReadOnlyStore, Store,
-    StoreError,
+    AlertQuery, CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, ReadOnlyStore,
+    Store, StoreError,
 };
 pub use telemetry::Telemetry;
 pub use totals::Totals;

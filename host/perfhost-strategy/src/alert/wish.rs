@@ -33,7 +33,8 @@ pub fn proposals(
 ) -> Vec<Proposal> {
     let mut list = Vec::new();
     for (action, step) in actions.iter().flat_map(|action| action.steps.iter().map(move |step| (action, step))) {
-        for offer in offered.iter().filter(|offer| offer.knob.id == step.knob && is_meant(step, alert, &offer.at, seen)) {
+        for offer in offered.iter().filter(|offer| offer.knob.id == step.knob && is_meant(step, alert, &offer.at, seen))
+        {
             let present = settings.value(step.knob, &offer.at);
             let Some(goal) = step.goal(&present, |aim| aim.measured(seen, offer.at.as_str())) else { continue };
             let value = offer.bounds_here.clamp(&goal).unwrap_or(goal);
@@ -45,11 +46,12 @@ pub fn proposals(
                 name: step.knob.name().to_owned(),
                 scope: offer.at.clone(),
                 value,
-                reason: format!("alert {} ({}): `{}` asks for `{}`", alert.id, alert.rule, alert.condition, action.written),
-                expected: threshold.map(|ratio| ExpectedEffect {
-                    metric: alert.metric.clone(),
-                    ratio: ratio.clamp(0.1, 10.0),
-                }),
+                reason: format!(
+                    "alert {} ({}): `{}` asks for `{}`",
+                    alert.id, alert.rule, alert.condition, action.written
+                ),
+                expected: threshold
+                    .map(|ratio| ExpectedEffect { metric: alert.metric.clone(), ratio: ratio.clamp(0.1, 10.0) }),
                 confidence: CONFIDENCE,
             });
         }

@@ -12,7 +12,11 @@ impl Step {
             Aim::Value(value) => Some(value.clone()),
             share @ Aim::Share { .. } => {
                 let number = measured(share)?;
-                Some(if matches!(present, Value::Integer(_)) { Value::Integer(number as i64) } else { Value::Number(number) })
+                Some(if matches!(present, Value::Integer(_)) {
+                    Value::Integer(number as i64)
+                } else {
+                    Value::Number(number)
+                })
             }
         };
         match &self.operation {

@@ -115,7 +115,8 @@ fn active(answer: &Value) -> String {
             ]
         })
         .collect();
-    lines + "\n"
+    lines
+        + "\n"
         + &table(&["CHANNEL", "KIND", "FROM", "DELIVERED", "RETRIED", "FAILED", "DROPPED", "LAST ERROR"], &channels)
 }
 
@@ -126,7 +127,13 @@ fn rules(answer: &Value) -> String {
         .flatten()
         .map(|rule| {
             let each = if rule["each"].is_null() { "host" } else { "each provider" };
-            vec![text(&rule["name"]), text(&rule["severity"]), each.to_owned(), text(&rule["when"]), text(&rule["summary"])]
+            vec![
+                text(&rule["name"]),
+                text(&rule["severity"]),
+                each.to_owned(),
+                text(&rule["when"]),
+                text(&rule["summary"]),
+            ]
         })
         .collect();
     table(&["RULE", "SEVERITY", "FOR", "CONDITION", "MEANS"], &rows)
@@ -140,7 +147,8 @@ fn history(answer: &Value) -> String {
         .map(|alert| {
             let fired_ms = alert["fired_ms"].as_u64().unwrap_or(0);
             let unit = alert["unit"].as_str().unwrap_or("count");
-            let lasted = alert["resolved_ms"].as_u64().map(|resolved_ms| duration(resolved_ms.saturating_sub(fired_ms)));
+            let lasted =
+                alert["resolved_ms"].as_u64().map(|resolved_ms| duration(resolved_ms.saturating_sub(fired_ms)));
             vec![
                 alert["id"].to_string(),
                 text(&alert["severity"]),

@@ -59,7 +59,10 @@ pub(super) fn check(raw: &RawAlerts, written: &[RawAlert], sources: &Sources) ->
         rules.push(rule);
     }
     if rules.len() > MOST_RULES {
-        return Err(ConfigError::value("alert", format!("{} rules where at most {MOST_RULES} are allowed", rules.len())));
+        return Err(ConfigError::value(
+            "alert",
+            format!("{} rules where at most {MOST_RULES} are allowed", rules.len()),
+        ));
     }
     for (at, one) in written.iter().enumerate() {
         if let Some(unknown) = one.inhibits.iter().find(|name| !rules.iter().any(|rule| rule.name == **name)) {
@@ -103,7 +106,10 @@ struct Place<'a> {
 impl Place<'_> {
     /// People count from 1.
     fn wrong(&self, key: &str, message: impl std::fmt::Display) -> ConfigError {
-        ConfigError::value(format!("alert[{}].{key}", self.at), format!("alert {} ({}): {message}", self.at + 1, self.name))
+        ConfigError::value(
+            format!("alert[{}].{key}", self.at),
+            format!("alert {} ({}): {message}", self.at + 1, self.name),
+        )
     }
 
     fn duration(&self, key: &str, written: &Option<String>) -> Result<Option<Duration>, ConfigError> {
@@ -215,19 +221,34 @@ mod tests {
     #[test]
     fn a_mistake_is_shown_with_alert_key_and_what_is_allowed() {
         for (toml, parts) in [
-            ("[[alert]]\nname='a'\nwhen='cpu_usge > 7'", &["alert[0].when", "alert 1 (a)", "did you mean `cpu_usage`"][..]),
+            (
+                "[[alert]]\nname='a'\nwhen='cpu_usge > 7'",
+                &["alert[0].when", "alert 1 (a)", "did you mean `cpu_usage`"][..],
+            ),
             ("[[alert]]\nname='a b'\nwhen='cpu_usage > 7'", &["alert[0].name", "found `b`, expected the end"]),
-            ("[[alert]]\nname='a'\nwhen='cpu_usage > 7'\nseverity='bad'", &["alert[0].severity", "info, warning or critical"]),
+            (
+                "[[alert]]\nname='a'\nwhen='cpu_usage > 7'\nseverity='bad'",
+                &["alert[0].severity", "info, warning or critical"],
+            ),
             ("[[alert]]\nname='a'\nwhen='cpu_usage > 7'\nchannels=['x']", &["alert[0].channels", "there are log"]),
             ("[[alert]]\nname='a'\nwhen='cpu_usage > 7'\ninhibits=['x']", &["alert[0].inhibits", "slow-responses"]),
             ("[[alert]]\nname='a'\nwhen='cpu_usage > 7'\nkeep_firing='5'", &["alert[0].keep_firing", "30s, 5m or 1h"]),
-            ("[[alert]]\nname='a'\nwhen='cpu_usage > 7'\ndo='shed_lod'", &["alert[0].do[0]", "did you mean `shed_load`"]),
+            (
+                "[[alert]]\nname='a'\nwhen='cpu_usage > 7'\ndo='shed_lod'",
+                &["alert[0].do[0]", "did you mean `shed_load`"],
+            ),
             ("[alerts]\noff=['x']", &["alerts.off", "high-memory"]),
             ("[alerts]\ninterval_ms=1", &["alerts.interval_ms", "500 to 300000"]),
             ("[alerts.channels.a]\nkind='pigeon'", &["alerts.channels.a.kind", "log, webhook, slack, email, mqtt"]),
             ("[alerts.channels.a]\nkind='slack'", &["alerts.channels.a.url", "needs it"]),
-            ("[alerts.channels.a]\nkind='slack'\nurl='https://x'\ntopic='t'", &["alerts.channels.a.topic", "takes url"]),
-            ("[alerts.channels.a]\nkind='slack'\nurl_env='NOT_SET'", &["alerts.channels.a.url_env", "NOT_SET is not set"]),
+            (
+                "[alerts.channels.a]\nkind='slack'\nurl='https://x'\ntopic='t'",
+                &["alerts.channels.a.topic", "takes url"],
+            ),
+            (
+                "[alerts.channels.a]\nkind='slack'\nurl_env='NOT_SET'",
+                &["alerts.channels.a.url_env", "NOT_SET is not set"],
+            ),
             (
                 "[alerts.channels.a]\nkind='email'\nserver='m'\nfrom='nobody'\nto='a@b.example'",
                 &["alerts.channels.a.from", "no address"],

@@ -160,7 +160,12 @@ impl Tuner {
         };
         for action in actions.iter().flat_map(of_one_knob) {
             if wishes.len() >= MOST_WISHES {
-                warn!(alert = alert.id, rule = alert.rule, action = action.written, "too many actions wait; this one is not done");
+                warn!(
+                    alert = alert.id,
+                    rule = alert.rule,
+                    action = action.written,
+                    "too many actions wait; this one is not done"
+                );
                 return;
             }
             wishes.push_back((alert.clone(), action));
@@ -176,7 +181,11 @@ impl Tuner {
         let (settings, offered) = (self.settings.load(), self.offered(&state.config));
         let asked = alert::proposals(&alert, std::slice::from_ref(&action), seen, &settings, &offered);
         if asked.is_empty() {
-            info!(alert = alert.id, action = action.written, "nothing to turn: it is so already, or it is not on offer");
+            info!(
+                alert = alert.id,
+                action = action.written,
+                "nothing to turn: it is so already, or it is not on offer"
+            );
             return;
         }
         let asked: Vec<Proposal> = asked.iter().map(writable).collect();

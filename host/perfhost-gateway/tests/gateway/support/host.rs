@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use perfhost_cache::{Cache, Flights};
 use perfhost_gateway::{
-    AccessPolicy, Admission, AlertsAsk, Control, ControlError, Firing, Limits, Services, ShutdownTrigger, StrategySource, run,
-    shutdown_channel,
+    AccessPolicy, Admission, AlertsAsk, Control, ControlError, Firing, Limits, Services, ShutdownTrigger,
+    StrategySource, run, shutdown_channel,
 };
 use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Value};
 use perfhost_telemetry::{Store, Telemetry};

@@ -88,10 +88,7 @@ const KEYS: [(&str, &[&str]); 5] = [
     ("log", &[]),
     ("webhook", &["url", "url_env", "url_file", "headers"]),
     ("slack", &["url", "url_env", "url_file"]),
-    (
-        "email",
-        &["server", "port", "security", "user", "password", "password_env", "password_file", "from", "to"],
-    ),
+    ("email", &["server", "port", "security", "user", "password", "password_env", "password_file", "from", "to"]),
     ("mqtt", &["server", "port", "user", "password", "password_env", "password_file", "topic", "discovery"]),
 ];
 
@@ -158,7 +155,8 @@ pub(super) fn check(name: &str, raw: &RawChannel, sources: &Sources) -> Result<C
             let discovery = raw.discovery.clone().unwrap_or_else(|| "homeassistant".to_owned());
             for (key, topic) in [("topic", &topic), ("discovery", &discovery)] {
                 if topic.contains(['#', '+', '\0']) || topic.ends_with('/') || (key == "topic" && topic.is_empty()) {
-                    let message = format!("found {topic:?}, expected a topic without # and +, and without / at its end");
+                    let message =
+                        format!("found {topic:?}, expected a topic without # and +, and without / at its end");
                     return Err(ConfigError::value(place(key), message));
                 }
             }

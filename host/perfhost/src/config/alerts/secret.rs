@@ -54,9 +54,8 @@ impl Written<'_> {
             (_, Some(variable), _) => sources.variable(variable).ok_or_else(|| {
                 ConfigError::value(format!("{place}_env"), format!("the variable {variable} is not set"))
             })?,
-            (.., Some(path)) => std::fs::read_to_string(path).map_err(|error| {
-                ConfigError::value(format!("{place}_file"), format!("{}: {error}", path.display()))
-            })?,
+            (.., Some(path)) => std::fs::read_to_string(path)
+                .map_err(|error| ConfigError::value(format!("{place}_file"), format!("{}: {error}", path.display())))?,
             _ => return Ok(None),
         };
         Ok(Some(Secret(text.trim().to_owned())).filter(|secret| !secret.0.is_empty()))

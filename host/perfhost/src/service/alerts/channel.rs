@@ -18,7 +18,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a notice was not delivered. Messages hold no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum DeliveryError {
+pub(super) enum DeliveryError {
     /// Another attempt may succeed.
     #[error("{0}")]
     Temporary(String),
@@ -29,7 +29,7 @@ pub enum DeliveryError {
 
 /// Which rules fire: what a channel that shows states, not events, needs.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Board {
+pub(super) struct Board {
     /// Every rule, with how many of its alerts fire.
     pub rules: Vec<(AlertRule, usize)>,
 }
@@ -55,7 +55,7 @@ pub(super) fn open(config: &ChannelConfig, host: &str) -> Result<Box<dyn Channel
 }
 
 /// The kind's name.
-pub fn kind_name(kind: &ChannelKind) -> &'static str {
+pub(super) fn kind_name(kind: &ChannelKind) -> &'static str {
     match kind {
         ChannelKind::Log => "log",
         ChannelKind::Webhook { .. } => "webhook",

@@ -60,9 +60,13 @@ struct Topics {
 
 impl Mqtt {
     pub(super) fn new(config: &MqttConfig, host: &str) -> Result<Self, DeliveryError> {
-        let node: String = host.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
-        let topics =
-            Topics { base: config.topic.clone(), discovery: config.discovery.clone(), node: format!("perfhost_{node}") };
+        let node: String =
+            host.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
+        let topics = Topics {
+            base: config.topic.clone(),
+            discovery: config.discovery.clone(),
+            node: format!("perfhost_{node}"),
+        };
         // Two channels of one host at one broker differ in their topics, and must not take each other's connection.
         let client_id = format!("{}_{}", topics.node, topics.base.replace('/', "_"));
         let mut options = MqttOptions::new(client_id, config.server.clone(), config.port);
@@ -116,7 +120,8 @@ impl Channel for Mqtt {
     fn show(&mut self, board: &Board) {
         let is_connected = {
             let mut state = self.shared.state.lock();
-            let removed = state.board.rules.iter().filter(|(old, _)| !board.rules.iter().any(|(new, _)| new.name == old.name));
+            let removed =
+                state.board.rules.iter().filter(|(old, _)| !board.rules.iter().any(|(new, _)| new.name == old.name));
             for (gone, _) in removed {
                 forget(&self.client, &self.topics, &gone.name);
             }

@@ -34,7 +34,7 @@ enum Post {
 
 /// How a channel does.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Deliveries {
+pub(super) struct Deliveries {
     /// Notices that arrived.
     pub delivered: u64,
     /// Notices that were given up.
@@ -50,7 +50,7 @@ pub struct Deliveries {
 }
 
 /// One channel with its thread.
-pub struct Postman {
+pub(super) struct Postman {
     config: ChannelConfig,
     sender: SyncSender<Post>,
     /// Dropped to end the waits between attempts.
@@ -61,7 +61,7 @@ pub struct Postman {
 
 impl Postman {
     /// Starts the channel's thread; the channel itself connects there.
-    pub fn start(config: ChannelConfig, host: &str) -> Self {
+    pub(super) fn start(config: ChannelConfig, host: &str) -> Self {
         let (sender, receiver) = sync_channel(QUEUE);
         let (ending, is_ending) = sync_channel(0);
         let counts = Arc::new(Mutex::new(Deliveries::default()));
@@ -76,7 +76,7 @@ impl Postman {
     }
 
     /// What it was made of.
-    pub fn config(&self) -> &ChannelConfig {
+    pub(super) fn config(&self) -> &ChannelConfig {
         &self.config
     }
 
@@ -86,7 +86,7 @@ impl Postman {
     }
 
     /// Posts a notice, if this channel is meant.
-    pub fn post(&self, notice: &Notice) {
+    pub(super) fn post(&self, notice: &Notice) {
         let announcement = &notice.announcement;
         let is_named = announcement.channels.as_ref().is_none_or(|names| names.contains(&self.config.name));
         if is_named && self.hears(announcement.alert.severity) {
@@ -95,12 +95,12 @@ impl Postman {
     }
 
     /// Posts a notice to this channel in any case.
-    pub fn post_anyway(&self, notice: &Notice) {
+    pub(super) fn post_anyway(&self, notice: &Notice) {
         self.push(Post::Notice(Box::new(notice.clone())));
     }
 
     /// Posts which rules fire.
-    pub fn show(&self, board: &Arc<Board>) {
+    pub(super) fn show(&self, board: &Arc<Board>) {
         self.push(Post::Board(board.clone()));
     }
 
@@ -115,7 +115,7 @@ impl Postman {
     }
 
     /// How it does, for the API.
-    pub fn describe(&self) -> serde_json::Value {
+    pub(super) fn describe(&self) -> serde_json::Value {
         serde_json::json!({
             "name": self.config.name, "kind": kind_name(&self.config.kind), "severity": self.config.least,
             "deliveries": *self.counts.lock(),

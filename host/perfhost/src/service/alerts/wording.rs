@@ -6,18 +6,18 @@ use crate::command::print::{bytes, duration, number};
 
 /// What is told, with the words for it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Notice {
+pub(super) struct Notice {
     /// Why, and the alert.
-    pub announcement: Announcement,
+    pub(super) announcement: Announcement,
     /// The host that tells it: its address.
-    pub host: String,
+    pub(super) host: String,
     /// When, Unix time in milliseconds.
-    pub at_ms: u64,
+    pub(super) at_ms: u64,
 }
 
 impl Notice {
     /// One line: `[critical] provider-down at gpu-box`.
-    pub fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         let alert = &self.announcement.alert;
         let place = if alert.scope.as_str().is_empty() { String::new() } else { format!(" at {}", alert.scope) };
         let severity = alert.severity;
@@ -30,7 +30,7 @@ impl Notice {
     }
 
     /// A few lines: what it means, what was measured, how to answer.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let alert = &self.announcement.alert;
         let mut lines = Vec::new();
         if !alert.summary.is_empty() {
@@ -56,7 +56,7 @@ impl Notice {
     }
 
     /// For programs.
-    pub fn json(&self) -> serde_json::Value {
+    pub(super) fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "event": self.announcement.occasion.name(),
             "title": self.title(),
