@@ -123,14 +123,39 @@ def documents(counts):
     run(["cargo", "test", "--locked", "--workspace", "--doc"], counts)
 
 
-def pytest(folder, counts):
+def registry():
+    """Debian's docker-registry, unpacked into target/tools; None where there is no apt or no way to its mirror. Nothing is
+    installed, so nobody need be root."""
+    folder = TOOLS / "docker-registry"
+    binary = folder / "usr" / "bin" / "docker-registry"
+    if binary.exists():
+        return binary
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    # The machine's own lists of packages may be missing; then they are fetched into a folder of our own.
+    own = ["-o", f"Dir::State={folder / 'state'}", "-o", f"Dir::Cache={folder / 'cache'}", "-o", "Dir::State::status=/var/lib/dpkg/status"]
+    download = ["download", "docker-registry"]
+    attempts = ([["apt-get", *download]], [["apt-get", *own, "update"], ["apt-get", *own, *download]])
+    for commands in attempts:
+        for part in ("state/lists/partial", "cache/archives/partial"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        done = all(subprocess.run(command, cwd=folder, capture_output=True).returncode == 0 for command in commands)
+        packages = sorted(folder.glob("docker-registry_*.deb"))
+        if done and packages:
+            run(["dpkg-deb", "-x", str(packages[-1]), str(folder)])
+            return binary if binary.exists() else None
+    return None
+
+
+def pytest(folder, counts, environment=None):
     """Runs a folder of pytest tests against the binary as cargo builds it for tests."""
     python = VENV / "bin" / "python"
     if not python.exists():
         run([sys.executable, "-m", "venv", str(VENV)])
     run([str(python), "-m", "pip", "install", "--quiet", "--requirement", "tests/e2e/requirements.txt"])
     run([str(python), "-m", "pytest", folder, "-p", "no:cacheprovider", "--durations=15"], counts,
-        env={"PERFHOST_BINARY": str(TARGET / "debug" / "perfhost"), "PYTHONDONTWRITEBYTECODE": "1"})
+        env={"PERFHOST_BINARY": str(TARGET / "debug" / "perfhost"), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})})
 
 
 def authoring(counts):
@@ -148,7 +173,7 @@ def e2e(counts):
     run(["cargo", "build", "--locked", "--profile", "guest", "--target", "wasm32-unknown-unknown",
          "--target-dir", str(TARGET / "guests"), *guests])
     run([str(TARGET / "debug" / "perfhost"), "setup"])
-    pytest("tests/e2e", counts)
+    pytest("tests/e2e", counts, {"PERFHOST_REGISTRY": str(registry() or "")})
 
 
 STEPS = [formatting, clippy, deny, advisories, rust, documents, authoring, e2e]

@@ -1,6 +1,6 @@
 """Swaps strategies under 10,000 requests a second and shows what clients saw of it, 100 ms by 100 ms. `run.py` calls this.
 
-A swap to a built-in strategy takes it from memory; "new" is an uploaded file that has to be compiled first. The rows are
+A swap to a built-in strategy takes it from memory; "new" is a file that has to be compiled first. The rows are
 medians over all swaps of a kind: the 99th percentile of the times of the requests that were due in each 100 ms around it.
 """
 

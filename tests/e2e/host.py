@@ -24,9 +24,10 @@ def free_port():
 
 
 class Host:
-    """A perfhost process. `model=None` runs it without an engine."""
+    """A perfhost process. `model=None` runs it without an engine; `token` is the admin token that it asks for."""
 
-    def __init__(self, data_dir, flags=(), model=MODEL, environment=None):
+    def __init__(self, data_dir, flags=(), model=MODEL, environment=None, token=None):
+        self.token = token
         self.data_dir = Path(data_dir)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -57,7 +58,10 @@ class Host:
 
     def api(self, path, method="GET", body=None, content_type="application/json"):
         """Calls the API and returns the parsed answer; an error status raises HTTPError."""
-        request = urllib.request.Request(self.url + path, body, {"content-type": content_type}, method=method)
+        headers = {"content-type": content_type}
+        if self.token:
+            headers["authorization"] = f"Bearer {self.token}"
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
@@ -83,9 +87,7 @@ class Host:
 
     def swap(self, plugin):
         """Puts a built-in strategy, or a plugin file, in service."""
-        if isinstance(plugin, Path):
-            return self.api(f"/api/strategies?name={plugin.stem}", "POST", plugin.read_bytes(), "application/wasm")
-        return self.api("/api/strategies", "POST", json.dumps({"name": plugin}).encode())
+        return self.api("/api/strategies", "POST", json.dumps({"name": str(plugin)}).encode())
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)

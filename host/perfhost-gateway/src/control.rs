@@ -10,14 +10,24 @@ use thiserror::Error;
 /// Where a strategy to load comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StrategySource {
-    /// A built-in's name, a path on the host's machine, or `name@version` or a digest's beginning of one that the host has.
-    Named(String),
+    /// A built-in's name, a path on the host's machine, an address that the host fetches, or `name@version` or a digest's
+    /// beginning of one that the host has.
+    Named {
+        /// The name.
+        name: String,
+        /// The SHA-256 that the plugin must have, as the client wrote it.
+        digest: Option<String>,
+    },
     /// A plugin file sent by the client.
     Uploaded {
         /// What to call it in messages.
         name: String,
         /// The file.
         bytes: Vec<u8>,
+        /// The SHA-256 that it must have, as the client wrote it.
+        digest: Option<String>,
+        /// Its signature in base64, as `cosign sign-blob` writes it.
+        signature: Option<String>,
     },
 }
 
@@ -103,6 +113,14 @@ pub enum ControlError {
         /// For programs, in kebab-case or snake_case.
         code: String,
         /// For people.
+        message: String,
+    },
+    /// What was asked for is understood and not allowed: 403.
+    #[error("{message}")]
+    Refused {
+        /// For programs.
+        code: String,
+        /// For people: with the setting that would allow it.
         message: String,
     },
     /// What was asked for is not there: 404.

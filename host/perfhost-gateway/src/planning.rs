@@ -57,7 +57,8 @@ pub(crate) fn plan(view: &View, request: &PlanRequest, targets: &[TargetRef], ti
     let mut candidates = view.watch.candidates.borrow_mut();
     candidates.clear();
     candidates.extend(targets.iter().map(|target| candidate(view, *target)));
-    let (generation, budget) = (&view.generation, view.settings.plan_budget);
+    let generation = &view.generation;
+    let budget = generation.planning.budget(view.settings.plan_budget);
     if generation.planning.is_demoted() && !is_asked_again(view) {
         let plan = Plan::default_for(request, &candidates);
         timed();
@@ -92,7 +93,7 @@ pub(crate) fn plan(view: &View, request: &PlanRequest, targets: &[TargetRef], ti
 /// Whether the budget has risen above the one for which the strategy was too slow.
 #[cold]
 fn is_asked_again(view: &View) -> bool {
-    let budget = view.settings.plan_budget;
+    let budget = view.generation.planning.budget(view.settings.plan_budget);
     let is_asked_again = view.generation.planning.reconsider(budget);
     if is_asked_again {
         tracing::info!(strategy = ?view.strategy, ?budget, "the budget was raised; the strategy is asked for plans again");

@@ -28,6 +28,8 @@ pub struct Generation {
 /// Counts of one generation's plan calls. Written by workers, read by the control loop.
 #[derive(Debug, Default)]
 pub struct Planning {
+    /// The strategy's own budget, where it has one.
+    budget: Option<Duration>,
     /// 0 while the strategy is asked for plans; else one of the two codes below, or the budget in nanoseconds for which it
     /// is too slow.
     demoted: AtomicU64,
@@ -97,7 +99,7 @@ impl PlanningCounts {
 impl Generation {
     /// Puts a strategy in service. One that does not export `route` starts demoted.
     pub fn new(number: u64, strategy: Arc<dyn Strategy>) -> Self {
-        let planning = Planning::default();
+        let planning = Planning { budget: strategy.allowance().plan_budget, ..Planning::default() };
         if strategy.identity().world != World::Strategy {
             planning.demote(Demotion::NotExported);
         }
@@ -110,6 +112,11 @@ impl Planning {
     #[inline]
     pub fn is_demoted(&self) -> bool {
         self.demoted.load(Ordering::Relaxed) != 0
+    }
+
+    /// Time for one plan call: the setting's, or the strategy's own where that is less.
+    pub fn budget(&self, of_settings: Duration) -> Duration {
+        self.budget.map_or(of_settings, |own| own.min(of_settings))
     }
 
     /// Why requests follow the host's own plan, if they do.

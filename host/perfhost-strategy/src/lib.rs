@@ -16,6 +16,7 @@
 //! - [`rule`]: the written form of "when this is measured for so long, do that"
 //! - [`alert`]: what people are told, and when
 //! - [`advice`]: its answer on variants of a model
+//! - [`grant`]: what a strategy may do
 //! - [`strategy`]: the trait that a loaded strategy implements, and how it can fail
 //! - [`conformance`]: whether a strategy keeps to the contract
 //! - [`generation`]: one loaded strategy in service
@@ -27,6 +28,7 @@ pub mod conformance;
 pub mod decision;
 pub mod experiment;
 pub mod generation;
+pub mod grant;
 pub mod guard;
 pub mod journal;
 pub mod knob;
@@ -44,6 +46,7 @@ pub mod value;
 
 pub use decision::{CycleRecord, Decision, DecisionUpdate};
 pub use generation::Generation;
+pub use grant::{Grant, Grants};
 pub use guard::{Guard, GuardPolicy};
 pub use knob::{Knob, KnobId};
 pub use observation::Observation;

@@ -2,10 +2,15 @@
 //!
 //! perfhost-wasm implements it for components; tests implement it natively.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::advice::{Advice, Choice};
+use crate::grant::Grants;
 use crate::journal::Told;
 use crate::knob::OfferedKnob;
 use crate::observation::Hardware;
@@ -71,6 +76,20 @@ pub struct Identity {
     pub source: String,
 }
 
+/// What the host holds one strategy to: the stricter of its own rules and those for this strategy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Allowance {
+    /// What it may do.
+    pub grants: Grants,
+    /// Time that it may take to plan one request, where it has less than the `plan_budget_us` knob says.
+    #[serde(skip)]
+    pub plan_budget: Option<Duration>,
+    /// Its limits by name; the unit is the name's ending, or a count. Empty where nothing limits it.
+    pub limits: BTreeMap<&'static str, u64>,
+}
+
+static UNLIMITED: LazyLock<Allowance> = LazyLock::new(Allowance::default);
+
 /// Bytes of linear memory of a strategy's instances; 0 where there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct InstanceMemory {
@@ -78,6 +97,19 @@ pub struct InstanceMemory {
     pub control_bytes: u64,
     /// Of the largest idle planning instance.
     pub planning_bytes: u64,
+}
+
+/// What became of a strategy's planning instances since it was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct InstanceCounts {
+    /// Made, for whatever reason.
+    pub made: u64,
+    /// Of those, made while a request waited: more requests were planned at the same moment than instances were kept for.
+    pub made_while_planning: u64,
+    /// Replaced because their memory had grown or they had served their share of calls.
+    pub retired: u64,
+    /// Lost to a failed call.
+    pub failed: u64,
 }
 
 /// How a call to a strategy failed. The message names the cause; the caller names the strategy.
@@ -232,6 +264,11 @@ pub trait Strategy: Send + Sync {
     /// What it says of itself.
     fn description(&self) -> &Description;
 
+    /// What it is held to. A strategy that is part of the host may do everything.
+    fn allowance(&self) -> &Allowance {
+        &UNLIMITED
+    }
+
     /// Sets the user's parameters and the knobs it may turn.
     fn configure(&self, parameters: &[(String, String)], knobs: &[OfferedKnob]) -> Result<(), StrategyError>;
 
@@ -283,6 +320,11 @@ pub trait Strategy: Send + Sync {
     /// Memory of its instances at present.
     fn memory(&self) -> InstanceMemory {
         InstanceMemory::default()
+    }
+
+    /// What became of its planning instances.
+    fn instances(&self) -> InstanceCounts {
+        InstanceCounts::default()
     }
 
     /// Gives back what is idle (warm instances). Called every few seconds.

@@ -11,6 +11,7 @@
 //! - [`mod@discover`]: finds providers on this machine and by the usual variables
 //! - [`engine`]: local model servers that perfhost installs, starts, watches and replaces
 //! - [`model`]: model files: the catalogue, fetching them, what they say of themselves
+//! - [`roots`]: whom blocking downloads trust
 //! - [`progress`]: how far long work has come
 //! - [`error`]: how any of this fails
 
@@ -28,6 +29,7 @@ mod probe;
 pub mod progress;
 pub mod provider;
 pub mod recent;
+pub mod roots;
 
 pub use client::{Client, Sent, UpstreamBody, tls_config};
 pub use discover::discover;

@@ -3,11 +3,18 @@
 //! Loading compiled code is running it outside the sandbox's checks, so a file is only loaded when this user wrote it
 //! with this folder's key: see [`folder`] for who may own what, and [`Cache::load`] for the authentication code. A file
 //! that fails any check is removed, logged and made anew.
+//!
+//! An entry is the compiled code as wasmtime made it, followed by a trailer: the plugin's SHA-256, the authentication
+//! code, and [`MAGIC`]. The code comes first so that it is mapped from the file instead of being copied, and so that
+//! instances take their initial memory from it page by page. Entries are only ever written whole under a name of their
+//! own or removed, never changed in place, so what is mapped stays as it was checked.
 
+mod content;
 mod folder;
 
+use std::fs::File;
 use std::hash::{Hash, Hasher};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use thiserror::Error;
@@ -16,10 +23,11 @@ use wasmtime::component::Component;
 
 use folder::Folder;
 
-/// First bytes of an entry; the number rises when the form of an entry changes.
-const MAGIC: &[u8; 8] = b"phcode01";
-const CODE_BYTES: usize = 32;
-const HEADER_BYTES: usize = MAGIC.len() + CODE_BYTES;
+/// Last bytes of an entry; the number rises when the form of an entry changes.
+const MAGIC: &[u8; 8] = b"phcode02";
+const HASH_BYTES: usize = 32;
+/// Everything after the compiled code.
+const TRAILER_BYTES: usize = HASH_BYTES + HASH_BYTES + MAGIC.len();
 
 /// Why the cache, or one entry of it, is not used.
 #[derive(Debug, Error)]
@@ -33,10 +41,18 @@ pub(crate) enum CacheError {
 /// The cache. Entries are found by the content of the plugin and the properties of the compiler.
 pub(crate) struct Cache {
     folder: Folder,
-    key: [u8; 32],
+    key: [u8; HASH_BYTES],
     /// Part of each entry's name: code made by another compiler or for another processor is never looked at.
     compatibility: String,
     capacity_bytes: u64,
+}
+
+/// What the cache knows of a plugin.
+pub(crate) struct Cached {
+    pub(crate) component: Component,
+    /// The plugin's SHA-256, which is slower to work out than to look up.
+    pub(crate) digest: [u8; HASH_BYTES],
+    pub(crate) compiled_bytes: u64,
 }
 
 impl Cache {
@@ -51,71 +67,84 @@ impl Cache {
         Ok(Self { folder, key, compatibility, capacity_bytes })
     }
 
-    /// The compiled component for a plugin with this digest, if it is there and can be trusted.
-    pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<(Component, u64)> {
-        let name = self.entry_name(digest);
-        let bytes = match self.folder.read(&name) {
-            Ok(bytes) => bytes?,
+    /// The name under which a plugin is kept; for [`Cache::load`] and [`Cache::store`].
+    pub(crate) fn entry_name(&self, plugin: &[u8]) -> String {
+        let mut hasher = blake3::Hasher::new();
+        content::add_bytes(&mut hasher, plugin);
+        format!("{}-{}.{}", hasher.finalize().to_hex(), self.compatibility, folder::EXTENSION)
+    }
+
+    /// The compiled component under this name, if it is there and can be trusted.
+    pub(crate) fn load(&self, engine: &Engine, name: &str) -> Option<Cached> {
+        let (mut file, size) = match self.folder.open_file(name) {
+            Ok(found) => found?,
             Err(error) => {
-                self.discard(&name, &error);
+                self.discard(name, &error);
                 return None;
             }
         };
-        let code = bytes.get(MAGIC.len()..HEADER_BYTES);
-        let is_authentic = bytes.starts_with(MAGIC)
-            && code.is_some_and(|code| {
-                blake3::Hash::from_slice(code).is_ok_and(|code| {
-                    // Compares in constant time.
-                    code == self.code(&name, &bytes[HEADER_BYTES..])
-                })
-            });
-        if !is_authentic {
-            self.discard(
-                &name,
-                &CacheError::Refused { what: name.clone(), reason: "it is damaged or was not written here" },
-            );
-            return None;
-        }
-        let compiled = &bytes[HEADER_BYTES..];
-        // SAFETY: `deserialize` trusts its input to be code that wasmtime made. The authentication code over name and
-        // content shows that a holder of this folder's key wrote it, that is this program run by this user, from what
-        // `Component::serialize` gave; the name binds it to this plugin and to this compiler's compatibility hash.
+        let digest = match self.authenticate(name, &mut file, size) {
+            Ok(digest) => digest,
+            Err(error) => {
+                self.discard(name, &error);
+                return None;
+            }
+        };
+        // SAFETY: `deserialize_file` trusts its input to be code that wasmtime made. The authentication code over name
+        // and content shows that a holder of this folder's key wrote it, that is this program run by this user, from
+        // what `Component::serialize` gave; the name binds it to this plugin and to this compiler's compatibility hash.
+        // The file that was checked is the one that is mapped, and nobody else can write it.
         #[allow(unsafe_code, reason = "the only way to load compiled code; guarded by the authentication code above")]
-        let component = unsafe { Component::deserialize(engine, compiled) };
+        let component = unsafe { Component::deserialize_file(engine, self.folder.path_of(&file, name)) };
         match component {
             Ok(component) => {
-                self.folder.touch(&name);
-                Some((component, compiled.len() as u64))
+                folder::touch(&file);
+                Some(Cached { component, digest, compiled_bytes: size - TRAILER_BYTES as u64 })
             }
             Err(error) => {
                 tracing::warn!(entry = name, "compiled code was not taken: {error:#}");
-                self.folder.remove(&name);
+                self.folder.remove(name);
                 None
             }
         }
     }
 
-    /// Keeps a compiled component. Failure costs time at the next start, nothing else.
-    pub(crate) fn store(&self, digest: &str, compiled: &[u8]) {
-        let name = self.entry_name(digest);
-        let code = self.code(&name, compiled);
-        let parts: [&[u8]; 3] = [MAGIC, code.as_bytes(), compiled];
-        if let Err(error) = self.folder.write(&name, &parts) {
+    /// Keeps the compiled component of the plugin with this SHA-256. Failure costs time at the next start, nothing else.
+    pub(crate) fn store(&self, name: &str, digest: &[u8; HASH_BYTES], compiled: &[u8]) {
+        let mut hasher = self.hasher(name);
+        hasher.update(compiled).update(digest);
+        let code = hasher.finalize();
+        let parts: [&[u8]; 4] = [compiled, digest, code.as_bytes(), MAGIC];
+        if let Err(error) = self.folder.write(name, &parts) {
             tracing::warn!(entry = name, "compiled code was not kept: {error}");
         }
         self.folder.shrink(self.capacity_bytes);
     }
 
-    fn entry_name(&self, digest: &str) -> String {
-        format!("{digest}-{}.{}", self.compatibility, folder::EXTENSION)
+    /// Reads an entry to its end and checks that it was written here under this name. The answer is the plugin's SHA-256.
+    fn authenticate(&self, name: &str, file: &mut File, size: u64) -> Result<[u8; HASH_BYTES], CacheError> {
+        let io = |error| CacheError::Io { what: name.to_owned(), error };
+        let refused = || CacheError::Refused { what: name.to_owned(), reason: "it is damaged or was not written here" };
+        let compiled_bytes = size.checked_sub(TRAILER_BYTES as u64).ok_or_else(refused)?;
+        let mut hasher = self.hasher(name);
+        content::add_file(&mut hasher, file, compiled_bytes).map_err(io)?;
+        let mut trailer = [0; TRAILER_BYTES];
+        file.read_exact(&mut trailer).map_err(io)?;
+        let (digest, rest) = trailer.split_at(HASH_BYTES);
+        let (code, magic) = rest.split_at(HASH_BYTES);
+        hasher.update(digest);
+        // Comparing two hashes takes the same time wherever they differ.
+        let is_authentic = blake3::Hash::from_slice(code).is_ok_and(|code| code == hasher.finalize());
+        if magic != MAGIC || !is_authentic {
+            return Err(refused());
+        }
+        digest.try_into().map_err(|_| refused())
     }
 
-    fn code(&self, name: &str, compiled: &[u8]) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(&(name.len() as u64).to_le_bytes());
-        hasher.update(name.as_bytes());
-        hasher.update(compiled);
-        hasher.finalize()
+    /// Keyed with folder and name. The content is hashed from its first byte on, because BLAKE3 is at its fastest where
+    /// pieces begin at a multiple of their size.
+    fn hasher(&self, name: &str) -> blake3::Hasher {
+        blake3::Hasher::new_keyed(blake3::keyed_hash(&self.key, name.as_bytes()).as_bytes())
     }
 
     fn discard(&self, name: &str, error: &CacheError) {

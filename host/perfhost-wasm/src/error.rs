@@ -30,6 +30,8 @@ pub enum Stage {
     Instantiate,
     /// The strategy is asked to describe itself.
     Describe,
+    /// Its grants and limits are looked up by its name; where it has less than others, a trial instance is made under them.
+    Grants,
     /// The strategy is configured and asked for proposals and a plan, with made-up numbers.
     Smoke,
 }
@@ -47,6 +49,7 @@ impl Stage {
             Stage::Types => "types",
             Stage::Instantiate => "instantiate",
             Stage::Describe => "describe",
+            Stage::Grants => "grants",
             Stage::Smoke => "smoke",
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use perfhost_strategy::strategy::{Description, World};
+use perfhost_strategy::strategy::{Allowance, Description, World};
 use serde::Serialize;
 
 use crate::error::LoadError;
@@ -11,6 +11,7 @@ use crate::host::log::LogLine;
 use crate::load::component::{Answer, answer};
 use crate::load::{self, Report, StageReport};
 use crate::runtime::{PluginSource, Runtime};
+use crate::terms::TermsOf;
 
 /// One import and how it is answered.
 #[derive(Debug, Clone, Serialize)]
@@ -40,6 +41,8 @@ pub struct Inspection {
     pub world: Option<World>,
     /// What it says of itself.
     pub description: Option<Description>,
+    /// What it is granted and limited to, where it got far enough to say its name.
+    pub allowance: Option<Allowance>,
     /// What it imports.
     pub imports: Vec<ImportReport>,
     /// What it exports.
@@ -53,9 +56,14 @@ pub struct Inspection {
 }
 
 /// Loads the plugin, drops it, and reports.
-pub(crate) fn inspect(runtime: &Arc<Runtime>, source: &PluginSource, history: Arc<dyn History>) -> Inspection {
+pub(crate) fn inspect(
+    runtime: &Arc<Runtime>,
+    source: &PluginSource,
+    history: Arc<dyn History>,
+    terms_of: &TermsOf<'_>,
+) -> Inspection {
     let mut report = Report { is_thorough: true, ..Report::default() };
-    let error = load::load(runtime, source, history, &mut report).err();
+    let error = load::load(runtime, source, history, terms_of, &mut report).err();
     let shape = report.shape.unwrap_or_default();
     Inspection {
         plugin: source.name.clone(),
@@ -66,6 +74,7 @@ pub(crate) fn inspect(runtime: &Arc<Runtime>, source: &PluginSource, history: Ar
         is_core_module: shape.is_core_module,
         world: report.world,
         description: report.description,
+        allowance: report.allowance,
         imports: shape.imports.into_iter().map(|name| ImportReport { answer: answer(&name), name }).collect(),
         exports: shape.exports,
         stages: report.stages,

@@ -17,10 +17,15 @@ use crate::failure::{Circumstances, classify};
 use crate::guest::Guest;
 use crate::limits::Limits;
 use crate::setup::Applied;
+use crate::strategy::Role;
 use crate::ticker::Ticker;
 
 /// Handles (streams, timers) that one instance may hold at a time.
 const MAX_HANDLES: usize = 4_096;
+
+/// An instance may grow by this many times what makes it due before it is no longer used: time for its successor to
+/// be made while it serves on.
+const OVERDUE: u64 = 4;
 
 /// One instance.
 pub(crate) struct Instance {
@@ -32,8 +37,26 @@ pub(crate) struct Instance {
     pub(crate) applied: Applied,
     candidates: Vec<route::Candidate<'static>>,
     plans: u64,
-    ready_bytes: u64,
+    /// With more memory than this it should be replaced.
+    due_bytes: u64,
+    /// With more than this it must not be used again.
+    overdue_bytes: u64,
     is_spent: bool,
+    /// It no longer counts among those in good order.
+    pub(crate) is_given_up: bool,
+}
+
+/// Whether a planning instance can be used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Yes.
+    Good,
+    /// Until there is another: it has grown, or served its share of calls.
+    Due,
+    /// No: it has grown so much that its next call may run out of memory.
+    Overdue,
+    /// No: guest code failed in it.
+    Failed,
 }
 
 /// What a call needs from its surroundings.
@@ -83,8 +106,10 @@ impl Instance {
                 applied: Applied::default(),
                 candidates: Vec::new(),
                 plans: 0,
-                ready_bytes: 0,
+                due_bytes: u64::MAX,
+                overdue_bytes: u64::MAX,
                 is_spent: false,
+                is_given_up: false,
             }),
             Err(error) => Err(classify(&error, &circumstances(&store, context, "instantiate", limit))),
         }
@@ -100,16 +125,38 @@ impl Instance {
         self.store.data().memory_bytes
     }
 
-    /// Marks the present memory as that of an instance in good order.
-    pub(crate) fn mark_ready(&mut self) {
-        self.ready_bytes = self.store.data().memory_bytes;
+    /// Marks the present memory as that of an instance in good order. What it may grow by is a part of what it has left; a
+    /// control instance, which keeps what it learns, may use most of it.
+    pub(crate) fn mark_ready(&mut self, limits: &Limits, role: Role) {
+        let ready = self.memory_bytes();
+        let left = limits.memory_bytes.saturating_sub(ready);
+        let growth = limits.retire_after_growth_bytes.min(left / 2);
+        self.due_bytes = ready + growth;
+        self.overdue_bytes = ready
+            + match role {
+                Role::Planning => growth.saturating_mul(OVERDUE).min(left - left / 4),
+                Role::Control => left - left / 4,
+            };
     }
 
-    /// Whether it has planned often enough, or grown enough, to be replaced.
+    /// Whether it can plan again.
     #[inline]
-    pub(crate) fn is_due_for_retirement(&self, limits: &Limits) -> bool {
-        self.plans >= limits.retire_after_calls
-            || self.store.data().memory_bytes > self.ready_bytes + limits.retire_after_growth_bytes
+    pub(crate) fn condition(&self, limits: &Limits) -> Condition {
+        let bytes = self.memory_bytes();
+        if self.is_spent {
+            Condition::Failed
+        } else if self.plans < limits.retire_after_calls && bytes <= self.due_bytes {
+            Condition::Good
+        } else if bytes <= self.overdue_bytes {
+            Condition::Due
+        } else {
+            Condition::Overdue
+        }
+    }
+
+    /// Whether one of its next calls may run out of memory.
+    pub(crate) fn is_overgrown(&self) -> bool {
+        self.memory_bytes() > self.overdue_bytes
     }
 
     pub(crate) fn describe(&mut self, context: Context<'_>, limit: Limit) -> Result<Description, StrategyError> {

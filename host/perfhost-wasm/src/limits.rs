@@ -1,7 +1,10 @@
 //! What a strategy may use: file size, memory, stack, time, output and log. One place, with the defaults.
 
+mod key;
+
 use std::time::Duration;
 
+pub use key::{KEYS, LimitKey};
 use serde::Serialize;
 
 /// Limits for every strategy of one [`crate::Runtime`]. The defaults are meant for production.
@@ -42,10 +45,12 @@ pub struct Limits {
     /// Idle planning instances kept for one strategy. Default 64; more are made when more requests are planned at the
     /// same moment, and dropped after the call.
     pub warm_max: usize,
-    /// Plan calls after which an instance is replaced. Default 100,000: a replacement costs tens of microseconds.
+    /// Plan calls after which an instance is replaced. Default 100,000. Its successor is made beside it, so no request
+    /// waits for that.
     pub retire_after_calls: u64,
-    /// A planning instance is replaced once its memory has grown by more than this since it was made ready. Default
-    /// 4 MiB.
+    /// A planning instance is replaced once its memory has grown by more than this since it was made ready, or by half
+    /// of what it had left if that is less. Default 4 MiB. With four times as much it is not used again. A control
+    /// instance is replaced once it has used three quarters of what it had left; its successor gets what it saved.
     pub retire_after_growth_bytes: u64,
     /// Log lines kept for one strategy. Default 256.
     pub log_lines: usize,
@@ -88,7 +93,7 @@ impl Default for Limits {
 /// One limit, for people and programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LimitInForce {
-    /// Its name: the field of [`Limits`], without its unit.
+    /// Its name, as configuration writes it: that of a [`LimitKey`].
     pub name: &'static str,
     /// How much is allowed.
     pub value: u64,
@@ -97,27 +102,8 @@ pub struct LimitInForce {
 }
 
 impl Limits {
-    /// What holds for one strategy and its calls, by name. Limits of the host as a whole are left out.
+    /// Every limit by name.
     pub fn in_force(&self) -> Vec<LimitInForce> {
-        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        [
-            ("file", self.max_file_bytes, "bytes"),
-            ("memory", self.memory_bytes, "bytes"),
-            ("stack", self.stack_bytes as u64, "bytes"),
-            ("output", self.max_output_bytes as u64, "bytes"),
-            ("text", self.max_text_bytes as u64, "bytes"),
-            ("state", self.max_state_bytes as u64, "bytes"),
-            ("plan", ms(self.plan_timeout), "ms"),
-            ("call", ms(self.call_timeout), "ms"),
-            ("load", ms(self.load_timeout), "ms"),
-            ("table_elements", self.table_elements, "count"),
-            ("proposals", self.max_proposals as u64, "count"),
-            ("order", self.max_order as u64, "count"),
-            ("advice", self.max_advice as u64, "count"),
-            ("description_items", self.max_description_items as u64, "count"),
-            ("log_lines_per_second", u64::from(self.log_lines_per_second), "count"),
-        ]
-        .map(|(name, value, unit)| LimitInForce { name, value, unit })
-        .to_vec()
+        KEYS.iter().map(|key| LimitInForce { name: key.name, value: key.get(self), unit: key.unit() }).collect()
     }
 }

@@ -12,9 +12,11 @@ mod types;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use perfhost_strategy::strategy::{Description, Identity, World};
+use perfhost_strategy::Grant;
+use perfhost_strategy::strategy::{Allowance, Description, Identity, World};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
 
 use crate::error::{LoadError, LoadFailure, Stage};
 use crate::host::history::History;
@@ -23,6 +25,7 @@ use crate::instance::Exports;
 use crate::load::component::Shape;
 use crate::runtime::{PluginSource, Runtime};
 use crate::strategy::{Prepared, Role, WasmStrategy};
+use crate::terms::{Terms, TermsOf};
 use crate::wasi::Given;
 
 /// How one stage went.
@@ -53,6 +56,7 @@ pub(crate) struct Report {
     pub(crate) shape: Option<Shape>,
     pub(crate) world: Option<World>,
     pub(crate) description: Option<Description>,
+    pub(crate) allowance: Option<Allowance>,
     pub(crate) log: Option<Arc<Log>>,
 }
 
@@ -70,24 +74,27 @@ pub(crate) fn load(
     runtime: &Arc<Runtime>,
     source: &PluginSource,
     history: Arc<dyn History>,
+    terms_of: &TermsOf<'_>,
     report: &mut Report,
 ) -> Result<Arc<WasmStrategy>, LoadError> {
     let mut loader = Loader { runtime, source, report, strategy: None };
-    let strategy = loader.run(history)?;
+    let strategy = loader.run(history, terms_of)?;
     runtime.remember_log(&strategy.1, &strategy.2);
-    Ok(Arc::new(strategy.0))
+    Ok(strategy.0)
 }
 
 impl Loader<'_> {
-    fn run(&mut self, history: Arc<dyn History>) -> Result<(WasmStrategy, String, Arc<Log>), LoadError> {
+    fn run(
+        &mut self,
+        history: Arc<dyn History>,
+        terms_of: &TermsOf<'_>,
+    ) -> Result<(Arc<WasmStrategy>, String, Arc<Log>), LoadError> {
         let (runtime, source) = (self.runtime, self.source);
         self.stage(Stage::Size, |_| {
             let (size, limit) = (source.bytes.len() as u64, runtime.limits.max_file_bytes);
             if size > limit { Err(LoadFailure::TooLarge { size, limit }) } else { Ok((format!("{size} bytes"), ())) }
         })?;
-        let digest = digest(&source.bytes);
-        self.report.digest.clone_from(&digest);
-        let component = self.compiled(&digest)?;
+        let (component, digest) = self.compiled()?;
         let log = Log::new(&source.name, &runtime.limits);
         self.report.log = Some(log.clone());
 
@@ -99,13 +106,14 @@ impl Loader<'_> {
             loader.report.world = Some(world(&exports));
             Ok((format!("world {:?}", world(&exports)).to_lowercase(), (pre, exports)))
         })?;
-        let world = world(&exports);
-        let prepared = Prepared {
+        let mut prepared = Prepared {
             runtime: runtime.clone(),
+            limits: runtime.limits.clone(),
             pre,
             exports,
             log: log.clone(),
-            history,
+            guest_log: log.clone(),
+            history: Some(history),
             given: Arc::new(Given::default()),
         };
         let limit = runtime.limits.load_timeout.into();
@@ -119,6 +127,17 @@ impl Loader<'_> {
         })?;
         self.strategy = Some(format!("{}@{}", description.name, description.version));
         self.report.description = Some(description.clone());
+        let allowance = self.stage(Stage::Grants, |loader| {
+            let terms = terms_of(&description.name);
+            let allowance = hold_to(&terms, &mut prepared);
+            loader.report.allowance = Some(allowance.clone());
+            if terms != Terms::default() {
+                // What was granted and used before the name was known does not count.
+                trial = prepared.instantiate(Role::Control, limit).map_err(LoadFailure::Guest)?;
+                trial.describe(prepared.context(), limit).map_err(LoadFailure::Guest)?;
+            }
+            Ok((terms.words(), allowance))
+        })?;
         self.stage(Stage::Smoke, |_| {
             let note = smoke::run(&prepared, &mut trial, limit).map_err(LoadFailure::Guest)?;
             Ok((note, ()))
@@ -128,27 +147,29 @@ impl Loader<'_> {
             name: description.name.clone(),
             version: description.version.clone(),
             digest: digest.clone(),
-            world,
+            world: world(&prepared.exports),
             source: source.name.clone(),
         };
-        Ok((WasmStrategy::new(prepared, identity, description), digest, log))
+        Ok((WasmStrategy::new(prepared, identity, description, allowance), digest, log))
     }
 
-    /// The stages from parsing to machine code, or the cache's answer.
-    fn compiled(&mut self, digest: &str) -> Result<wasmtime::component::Component, LoadError> {
+    /// The stages from parsing to machine code, or the cache's answer; and the plugin's digest.
+    fn compiled(&mut self) -> Result<(Component, String), LoadError> {
         let (runtime, source) = (self.runtime, self.source);
-        if let Some(cache) = &runtime.cache {
-            let started = Instant::now();
-            if let Some((component, bytes)) = cache.load(&runtime.engine, digest) {
-                self.report.is_cached = true;
-                self.report.compiled_bytes = Some(bytes);
-                self.note(Stage::Compile, started.elapsed(), Ok("taken from the cache".to_owned()));
-                if self.report.is_thorough {
-                    self.report.shape = parse::parse(&source.bytes).ok().map(|parsed| parsed.shape);
-                }
-                return Ok(component);
+        let started = Instant::now();
+        let entry = runtime.cache.as_ref().map(|cache| (cache, cache.entry_name(&source.bytes)));
+        if let Some(cached) = entry.as_ref().and_then(|(cache, name)| cache.load(&runtime.engine, name)) {
+            self.report.is_cached = true;
+            self.report.digest = hexadecimal(&cached.digest);
+            self.report.compiled_bytes = Some(cached.compiled_bytes);
+            self.note(Stage::Compile, started.elapsed(), Ok("taken from the cache".to_owned()));
+            if self.report.is_thorough {
+                self.report.shape = parse::parse(&source.bytes).ok().map(|parsed| parsed.shape);
             }
+            return Ok((cached.component, self.report.digest.clone()));
         }
+        let digest = Sha256::digest(&source.bytes);
+        self.report.digest = hexadecimal(&digest);
         let parsed = self.stage(Stage::Parse, |loader| {
             let parsed = parse::parse(&source.bytes)?;
             loader.report.shape = Some(parsed.shape.clone());
@@ -157,17 +178,17 @@ impl Loader<'_> {
         })?;
         self.stage(Stage::Version, |_| Ok((component::check_version(&parsed.shape)?, ())))?;
         self.stage(Stage::Imports, |_| Ok((component::check_imports(&parsed.shape)?, ())))?;
-        self.stage(Stage::Compile, |loader| {
+        let component = self.stage(Stage::Compile, |loader| {
             let compile = |error: wasmtime::Error| LoadFailure::Compile { detail: format!("{error:#}") };
-            let component =
-                wasmtime::component::Component::from_binary(&runtime.engine, &parsed.component).map_err(compile)?;
-            if let Some(cache) = &runtime.cache {
+            let component = Component::from_binary(&runtime.engine, &parsed.component).map_err(compile)?;
+            if let Some((cache, name)) = &entry {
                 let compiled = component.serialize().map_err(compile)?;
-                cache.store(digest, &compiled);
+                cache.store(name, &digest.into(), &compiled);
                 loader.report.compiled_bytes = Some(compiled.len() as u64);
             }
             Ok(("compiled".to_owned(), component))
-        })
+        })?;
+        Ok((component, self.report.digest.clone()))
     }
 
     fn stage<T>(
@@ -201,6 +222,21 @@ impl Loader<'_> {
     }
 }
 
+/// Takes away what the terms do not grant, and narrows the limits.
+fn hold_to(terms: &Terms, prepared: &mut Prepared) -> Allowance {
+    prepared.limits = terms.narrow(&prepared.limits);
+    if !terms.grants.allow(Grant::Log) {
+        prepared.guest_log = Log::deaf(&prepared.limits);
+    }
+    if !terms.grants.allow(Grant::History) {
+        prepared.history = None;
+    }
+    if !terms.grants.allow(Grant::Plan) {
+        prepared.exports.route = None;
+    }
+    terms.allowance(&prepared.limits)
+}
+
 /// The world whose exports these are.
 fn world(exports: &Exports) -> World {
     match (&exports.route, &exports.advise) {
@@ -212,10 +248,10 @@ fn world(exports: &Exports) -> World {
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn digest(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    Sha256::digest(bytes)
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[digit as usize]))
-        .collect()
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[digit as usize])).collect()
 }

@@ -1,63 +1,139 @@
-//! Warm planning instances that no call is using at the moment. Grows as calls overlap, shrinks when they no longer do.
-
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! Warm planning instances: those that no call is using at the moment, and the account of how many there should be.
+//!
+//! An instance that has grown or served its share of calls stays in use until a new one is here to take its place; one
+//! that failed is missed until then. Neither is a request's business: giving back only says that there is work, and the
+//! keeper's thread makes the new one and takes the old one apart ([`Pool::missing`], [`Pool::add`], [`Pool::take_retired`]).
 
 use parking_lot::Mutex;
+use perfhost_strategy::strategy::InstanceCounts;
 
-use crate::instance::Instance;
+use crate::instance::{Condition, Instance};
 
 /// Idle instances of one strategy. The last one given back is the first one taken: its memory is likely in a cache.
-#[allow(clippy::vec_box, reason = "an instance is some hundred bytes, and moves twice in every plan")]
 pub(crate) struct Pool {
-    idle: Mutex<Vec<Box<Instance>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+#[allow(clippy::vec_box, reason = "an instance is some hundred bytes, and moves twice in every plan")]
+struct State {
+    idle: Vec<Box<Instance>>,
+    /// Out of use, for the keeper to take apart.
+    retired: Vec<Box<Instance>>,
     capacity: usize,
+    /// Instances in good order, idle or in a call.
+    good: usize,
+    /// How many of those there should be; at most the capacity.
+    wanted: usize,
+    /// [`Pool::trim`] leaves so many.
+    floor: usize,
     /// Fewest idle instances since the last [`Pool::trim`]: so many were never needed.
-    least_idle: AtomicUsize,
+    least_idle: usize,
+    counts: InstanceCounts,
 }
 
 impl Pool {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { idle: Mutex::new(Vec::new()), capacity, least_idle: AtomicUsize::new(0) }
+        Self { state: Mutex::new(State { capacity, floor: 1, ..State::default() }) }
     }
 
     /// An idle instance, if there is one.
     #[inline]
     pub(crate) fn take(&self) -> Option<Box<Instance>> {
-        let mut idle = self.idle.lock();
-        let taken = idle.pop();
-        // Only ever changed under the lock.
-        if idle.len() < self.least_idle.load(Ordering::Relaxed) {
-            self.least_idle.store(idle.len(), Ordering::Relaxed);
-        }
+        let mut state = self.state.lock();
+        let taken = state.idle.pop();
+        state.least_idle = state.least_idle.min(state.idle.len());
         taken
     }
 
-    /// Gives an instance back; one too many is dropped.
+    /// Gives an instance back after a call. Whether there is work for the keeper now.
     #[inline]
-    pub(crate) fn give(&self, instance: Box<Instance>) {
-        let mut idle = self.idle.lock();
-        if idle.len() < self.capacity {
-            idle.push(instance);
-            return;
+    pub(crate) fn give(&self, mut instance: Box<Instance>, condition: Condition) -> bool {
+        let mut state = self.state.lock();
+        if condition == Condition::Good && state.idle.len() < state.capacity {
+            state.idle.push(instance);
+            return false;
         }
-        drop(idle);
-        drop(instance);
+        let has_work = state.give_up(&mut instance, condition);
+        let dropped = if condition == Condition::Due && state.good < state.wanted {
+            // Still the best there is. Others are taken before it.
+            state.idle.insert(0, instance);
+            None
+        } else if condition != Condition::Good && state.retired.len() < state.capacity {
+            state.retired.push(instance);
+            None
+        } else {
+            Some(instance)
+        };
+        drop(state);
+        drop(dropped);
+        has_work
+    }
+
+    /// Counts an instance that a request had to wait for. It is in a call; [`Pool::give`] takes it afterwards.
+    pub(crate) fn count_made_while_planning(&self) {
+        let mut state = self.state.lock();
+        state.counts.made_while_planning += 1;
+        state.made();
+    }
+
+    /// Adds a new instance, and takes those that it replaces out of use.
+    pub(crate) fn add(&self, instance: Box<Instance>) {
+        let mut state = self.state.lock();
+        state.made();
+        state.idle.push(instance);
+        while state.good >= state.wanted
+            && let Some(at) = state.idle.iter().position(|idle| idle.is_given_up)
+        {
+            let replaced = state.idle.remove(at);
+            state.retired.push(replaced);
+        }
+    }
+
+    /// Whether an instance should be made in the place of one that is due or failed.
+    pub(crate) fn is_missing_one(&self) -> bool {
+        let state = self.state.lock();
+        state.good < state.wanted
+    }
+
+    /// None could be made: what is there must do.
+    pub(crate) fn make_do(&self) {
+        let mut state = self.state.lock();
+        state.wanted = state.good.min(state.wanted);
+    }
+
+    /// Instances out of use, to be dropped.
+    #[allow(clippy::vec_box, reason = "as they are kept")]
+    pub(crate) fn take_retired(&self) -> Vec<Box<Instance>> {
+        std::mem::take(&mut self.state.lock().retired)
     }
 
     /// Takes an idle instance that is older than the set-up of `version`.
     pub(crate) fn take_stale(&self, version: u64) -> Option<Box<Instance>> {
-        let mut idle = self.idle.lock();
-        let at = idle.iter().position(|instance| instance.applied.total < version)?;
-        Some(idle.swap_remove(at))
+        let mut state = self.state.lock();
+        let at = state.idle.iter().position(|instance| instance.applied.total < version)?;
+        Some(state.idle.remove(at))
+    }
+
+    /// From now on [`Pool::trim`] leaves this many. The answer is how many are missing.
+    pub(crate) fn raise_floor(&self, floor: usize) -> usize {
+        let mut state = self.state.lock();
+        let floor = floor.min(state.capacity);
+        state.floor = floor.max(1);
+        floor.saturating_sub(state.good)
     }
 
     /// Drops half of the instances that were not needed since the last call, and keeps at least one.
     pub(crate) fn trim(&self) {
         let dropped: Vec<Box<Instance>> = {
-            let mut idle = self.idle.lock();
-            let unneeded = self.least_idle.load(Ordering::Relaxed).min(idle.len().saturating_sub(1));
-            let dropped = idle.drain(..unneeded.div_ceil(2)).collect();
-            self.least_idle.store(idle.len(), Ordering::Relaxed);
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            let unneeded = state.least_idle.min(state.idle.len().saturating_sub(state.floor));
+            let dropped: Vec<_> = state.idle.drain(..unneeded.div_ceil(2)).collect();
+            let good = dropped.iter().filter(|instance| !instance.is_given_up).count();
+            state.good -= good;
+            state.wanted = state.wanted.saturating_sub(good);
+            state.least_idle = state.idle.len();
             dropped
         };
         drop(dropped);
@@ -65,17 +141,52 @@ impl Pool {
 
     /// Drops all idle instances.
     pub(crate) fn clear(&self) {
-        let dropped = std::mem::take(&mut *self.idle.lock());
+        let dropped = {
+            let mut state = self.state.lock();
+            let dropped = std::mem::take(&mut state.idle);
+            state.good -= dropped.iter().filter(|instance| !instance.is_given_up).count();
+            state.wanted = state.good.min(state.capacity);
+            (dropped, std::mem::take(&mut state.retired))
+        };
         drop(dropped);
     }
 
     /// Bytes of memory of the largest idle instance; 0 when there is none.
     pub(crate) fn largest_bytes(&self) -> u64 {
-        self.idle.lock().iter().map(|instance| instance.memory_bytes()).max().unwrap_or(0)
+        self.state.lock().idle.iter().map(|instance| instance.memory_bytes()).max().unwrap_or(0)
     }
 
     /// Idle instances at present.
     pub(crate) fn len(&self) -> usize {
-        self.idle.lock().len()
+        self.state.lock().idle.len()
+    }
+
+    /// What came and went so far.
+    pub(crate) fn counts(&self) -> InstanceCounts {
+        self.state.lock().counts
+    }
+}
+
+impl State {
+    fn made(&mut self) {
+        self.counts.made += 1;
+        self.good += 1;
+        self.wanted = self.wanted.max(self.good.min(self.capacity));
+    }
+
+    /// The account of an instance that is not, or not only, given back. Whether there is work for the keeper.
+    #[cold]
+    fn give_up(&mut self, instance: &mut Instance, condition: Condition) -> bool {
+        if !instance.is_given_up {
+            instance.is_given_up = true;
+            self.good -= 1;
+            match condition {
+                // One too many, made for calls at the same moment.
+                Condition::Good => {}
+                Condition::Due | Condition::Overdue => self.counts.retired += 1,
+                Condition::Failed => self.counts.failed += 1,
+            }
+        }
+        condition != Condition::Good
     }
 }

@@ -17,8 +17,10 @@ use crate::error::{LoadError, LoadFailure, Stage};
 use crate::host::history::{History, NoHistory};
 use crate::host::log::{Log, LogLine};
 use crate::inspect::Inspection;
+use crate::keeper::Keeper;
 use crate::limits::Limits;
 use crate::load;
+use crate::terms::{Terms, TermsOf};
 use crate::ticker::Ticker;
 
 /// Strategies whose logs can be asked for; the oldest is forgotten first.
@@ -29,14 +31,14 @@ const LOGS_KEPT: usize = 64;
 pub struct RuntimeConfig {
     /// Folder for compiled code, made when missing; only this user may write it. `None`: nothing is kept on disk.
     pub cache_dir: Option<PathBuf>,
-    /// Limits of every strategy.
+    /// Limits of every strategy; one strategy's [`Terms`] may narrow them.
     pub limits: Limits,
 }
 
 /// A plugin to load.
 #[derive(Debug, Clone)]
 pub struct PluginSource {
-    /// How people know it: a path, `built-in`, or `upload`. Messages and [`perfhost_strategy::strategy::Identity`] carry it.
+    /// How people know it: a path, an address, `built-in NAME` or `upload NAME`. Messages and [`perfhost_strategy::strategy::Identity`] carry it.
     pub name: String,
     /// The file.
     pub bytes: Vec<u8>,
@@ -54,6 +56,7 @@ pub struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) limits: Limits,
     pub(crate) ticker: Arc<Ticker>,
+    pub(crate) keeper: Keeper,
     pub(crate) cache: Option<Cache>,
     logs: Mutex<Vec<(String, Weak<Log>)>>,
 }
@@ -71,6 +74,8 @@ impl Runtime {
         let engine = Engine::new(&engine_config(&config.limits)).map_err(|error| failed(format!("{error:#}")))?;
         let ticker = Ticker::start(&engine, config.limits.plan_timeout)
             .map_err(|error| failed(format!("the thread that keeps time limits: {error}")))?;
+        let keeper = Keeper::start(config.limits.stack_bytes)
+            .map_err(|error| failed(format!("the thread that replaces instances: {error}")))?;
         let cache = config.cache_dir.and_then(|folder| {
             Cache::open(&folder, &engine, config.limits.cache_bytes)
                 .inspect_err(|error| {
@@ -82,6 +87,7 @@ impl Runtime {
             engine,
             limits: config.limits,
             ticker: Arc::new(ticker),
+            keeper,
             cache,
             logs: Mutex::new(Vec::new()),
         }))
@@ -94,21 +100,38 @@ impl Runtime {
         source: &PluginSource,
         history: Arc<dyn History>,
     ) -> Result<Arc<dyn Strategy>, LoadError> {
-        load::load(self, source, history, &mut load::Report::default()).map(|strategy| strategy as Arc<dyn Strategy>)
+        self.load_under(source, history, &|_| Terms::default())
     }
 
-    /// As [`Runtime::load`], for a process that serves requests meanwhile: on threads of low priority. Blocks too.
+    /// As [`Runtime::load`], under the terms that the strategy of its name has.
+    pub fn load_under(
+        self: &Arc<Self>,
+        source: &PluginSource,
+        history: Arc<dyn History>,
+        terms_of: &TermsOf<'_>,
+    ) -> Result<Arc<dyn Strategy>, LoadError> {
+        let mut report = load::Report::default();
+        load::load(self, source, history, terms_of, &mut report).map(|strategy| strategy as Arc<dyn Strategy>)
+    }
+
+    /// As [`Runtime::load_under`], for a process that serves requests meanwhile: on threads of low priority. Blocks too.
     pub fn load_in_background(
         self: &Arc<Self>,
         source: &PluginSource,
         history: Arc<dyn History>,
+        terms_of: &TermsOf<'_>,
     ) -> Result<Arc<dyn Strategy>, LoadError> {
-        background::run(|| self.load(source, history))
+        background::run(|| self.load_under(source, history, terms_of))
     }
 
     /// Loads a plugin without putting it in service, and tells what happened at each stage.
     pub fn inspect(self: &Arc<Self>, source: &PluginSource) -> Inspection {
-        crate::inspect::inspect(self, source, Arc::new(NoHistory))
+        self.inspect_under(source, &|_| Terms::default())
+    }
+
+    /// As [`Runtime::inspect`], under the terms that the strategy of its name has.
+    pub fn inspect_under(self: &Arc<Self>, source: &PluginSource, terms_of: &TermsOf<'_>) -> Inspection {
+        crate::inspect::inspect(self, source, Arc::new(NoHistory), terms_of)
     }
 
     /// The last lines that the loaded strategy with this digest wrote, oldest first.

@@ -1,16 +1,18 @@
 //! A loaded component as a [`Strategy`]: one control instance, and planning instances taken from a pool.
 //!
 //! A failure in guest code costs the instance it happened in and nothing else. The next call runs on a fresh one, which
-//! is given the configuration, the last saved state and the fleet first.
+//! is given the configuration, the last saved state and the fleet first. A planning instance's successor is made by the
+//! keeper; the control instance's is made by the next control call, which no request waits for.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use perfhost_strategy::advice::{Advice, Choice};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::Hardware;
 use perfhost_strategy::plan::FleetNames;
-use perfhost_strategy::strategy::{Description, Identity, InstanceMemory};
+use perfhost_strategy::strategy::{Allowance, Description, Identity, InstanceCounts, InstanceMemory};
 use perfhost_strategy::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 use wasmtime::component::InstancePre;
 
@@ -18,19 +20,30 @@ use crate::deadline::{Deadline, Limit};
 use crate::guest::Guest;
 use crate::host::history::History;
 use crate::host::log::{Log, LogLevel};
-use crate::instance::{Context, Exports, Instance};
+use crate::instance::{Condition, Context, Exports, Instance};
+use crate::limits::Limits;
 use crate::pool::Pool;
 use crate::runtime::Runtime;
 use crate::setup::{Setup, SharedSetup};
 use crate::wasi::{Given, Wasi};
 
+/// Planning instances beyond one for each request that is planned at the same moment: they serve while another is
+/// brought up to date, or missed after a failure.
+const SPARE: usize = 1;
+
 /// A component that is ready to be instantiated, with what its instances share.
 pub(crate) struct Prepared {
     pub(crate) runtime: Arc<Runtime>,
+    /// The runtime's, narrowed by the strategy's terms.
+    pub(crate) limits: Limits,
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) exports: Exports,
+    /// What the host writes about the strategy.
     pub(crate) log: Arc<Log>,
-    pub(crate) history: Arc<dyn History>,
+    /// Where the strategy's own lines go.
+    pub(crate) guest_log: Arc<Log>,
+    /// Absent when it is not granted.
+    pub(crate) history: Option<Arc<dyn History>>,
     pub(crate) given: Arc<Given>,
 }
 
@@ -45,15 +58,15 @@ pub(crate) enum Role {
 
 impl Prepared {
     pub(crate) fn context(&self) -> Context<'_> {
-        Context { limits: &self.runtime.limits, ticker: &self.runtime.ticker }
+        Context { limits: &self.limits, ticker: &self.runtime.ticker }
     }
 
     /// A new instance to which nothing has been said.
     pub(crate) fn instantiate(&self, role: Role, limit: Limit) -> Result<Instance, StrategyError> {
-        let history = (role == Role::Control).then(|| self.history.clone());
+        let history = self.history.clone().filter(|_| role == Role::Control);
         let guest = Guest::new(
-            &self.runtime.limits,
-            self.log.clone(),
+            &self.limits,
+            self.guest_log.clone(),
             history,
             Wasi::new(self.given.clone()),
             Deadline::new(self.runtime.ticker.clone()),
@@ -67,17 +80,29 @@ pub(crate) struct WasmStrategy {
     prepared: Prepared,
     identity: Identity,
     description: Description,
+    allowance: Allowance,
     setup: SharedSetup,
     control: Mutex<Option<Instance>>,
     pool: Pool,
+    /// For the keeper.
+    me: Weak<Self>,
+    /// The keeper has been asked and has not begun.
+    is_waiting_for_keeper: AtomicBool,
     call_limit: Limit,
     plan_limit: Limit,
 }
 
 impl WasmStrategy {
-    pub(crate) fn new(prepared: Prepared, identity: Identity, description: Description) -> Self {
-        let limits = &prepared.runtime.limits;
-        Self {
+    pub(crate) fn new(
+        prepared: Prepared,
+        identity: Identity,
+        description: Description,
+        allowance: Allowance,
+    ) -> Arc<Self> {
+        let limits = prepared.limits.clone();
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            is_waiting_for_keeper: AtomicBool::new(false),
             setup: SharedSetup::new(),
             control: Mutex::new(None),
             pool: Pool::new(limits.warm_max),
@@ -86,7 +111,8 @@ impl WasmStrategy {
             prepared,
             identity,
             description,
-        }
+            allowance,
+        })
     }
 
     fn is_routed(&self) -> bool {
@@ -98,12 +124,20 @@ impl WasmStrategy {
         let mut instance = self.prepared.instantiate(role, self.call_limit)?;
         instance.describe(self.prepared.context(), self.call_limit)?;
         self.bring_up_to_date(&mut instance, &self.setup.load())?;
-        instance.mark_ready();
+        instance.mark_ready(&self.prepared.limits, role);
         Ok(instance)
     }
 
     fn bring_up_to_date(&self, instance: &mut Instance, setup: &Setup) -> Result<(), StrategyError> {
         setup.apply(instance, self.prepared.context(), self.call_limit, self.is_routed())
+    }
+
+    /// More requests are planned at this moment than instances were kept for; from now on there is one more.
+    #[cold]
+    fn make_while_planning(&self) -> Result<Box<Instance>, StrategyError> {
+        let instance = self.make(Role::Planning)?;
+        self.pool.count_made_while_planning();
+        Ok(Box::new(instance))
     }
 
     /// Runs `call` on the control instance, on a new one when there is none.
@@ -114,7 +148,9 @@ impl WasmStrategy {
             None => self.make(Role::Control)?,
         };
         let result = call(&mut instance);
-        if !instance.is_spent() {
+        if instance.is_overgrown() && !instance.is_spent() {
+            self.keep_state(&mut instance);
+        } else if !instance.is_spent() {
             *slot = Some(instance);
         }
         result
@@ -148,13 +184,45 @@ impl WasmStrategy {
         }
         let setup = self.setup.load();
         while let Some(mut instance) = self.pool.take_stale(setup.versions.total) {
-            match self.bring_up_to_date(&mut instance, &setup) {
-                Ok(()) => self.pool.give(instance),
+            if let Err(error) = self.bring_up_to_date(&mut instance, &setup) {
+                self.prepared.log.write(LogLevel::Error, &format!("a planning instance was dropped: {error}"));
+                self.give(instance, Condition::Failed);
+            } else {
+                let condition = instance.condition(&self.prepared.limits);
+                self.give(instance, condition);
+            }
+        }
+    }
+
+    /// Gives a planning instance back, and calls the keeper if that leaves it something to do.
+    #[inline]
+    fn give(&self, instance: Box<Instance>, condition: Condition) {
+        if self.pool.give(instance, condition) {
+            self.call_keeper();
+        }
+    }
+
+    #[cold]
+    fn call_keeper(&self) {
+        if !self.is_waiting_for_keeper.swap(true, Ordering::SeqCst) {
+            self.prepared.runtime.keeper.ask(self.me.clone());
+        }
+    }
+
+    /// The keeper's work: makes the instances that are missing and takes apart those out of use.
+    pub(crate) fn look_after_pool(&self) {
+        // Before looking, so that what is given back from now on asks anew.
+        self.is_waiting_for_keeper.store(false, Ordering::SeqCst);
+        while self.pool.is_missing_one() {
+            match self.make(Role::Planning) {
+                Ok(instance) => self.pool.add(Box::new(instance)),
                 Err(error) => {
-                    self.prepared.log.write(LogLevel::Error, &format!("a planning instance was dropped: {error}"));
+                    self.pool.make_do();
+                    self.prepared.log.write(LogLevel::Error, &format!("no planning instance could be made: {error}"));
                 }
             }
         }
+        drop(self.pool.take_retired());
     }
 
     fn apply_to_control(
@@ -179,6 +247,10 @@ impl Strategy for WasmStrategy {
 
     fn description(&self) -> &Description {
         &self.description
+    }
+
+    fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     fn configure(&self, parameters: &[(String, String)], knobs: &[OfferedKnob]) -> Result<(), StrategyError> {
@@ -240,7 +312,7 @@ impl Strategy for WasmStrategy {
         )?;
         // The first request must not wait for an instance.
         if self.pool.len() == 0 {
-            self.pool.give(Box::new(self.make(Role::Planning)?));
+            self.pool.add(Box::new(self.make(Role::Planning)?));
         }
         Ok(())
     }
@@ -251,15 +323,17 @@ impl Strategy for WasmStrategy {
         }
         let mut instance = match self.pool.take() {
             Some(instance) => instance,
-            None => Box::new(self.make(Role::Planning)?),
+            None => self.make_while_planning()?,
         };
-        if instance.applied.total != self.setup.version() {
-            self.bring_up_to_date(&mut instance, &self.setup.load())?;
+        if instance.applied.total != self.setup.version()
+            && let Err(error) = self.bring_up_to_date(&mut instance, &self.setup.load())
+        {
+            self.give(instance, Condition::Failed);
+            return Err(error);
         }
         let plan = instance.plan(self.prepared.context(), self.plan_limit, asked, candidates);
-        if !instance.is_spent() && !instance.is_due_for_retirement(&self.prepared.runtime.limits) {
-            self.pool.give(instance);
-        }
+        let condition = instance.condition(&self.prepared.limits);
+        self.give(instance, condition);
         plan
     }
 
@@ -281,8 +355,8 @@ impl Strategy for WasmStrategy {
 
     fn warm(&self, together: usize) -> Result<(), StrategyError> {
         if self.is_routed() {
-            for _ in self.pool.len()..together.min(self.prepared.runtime.limits.warm_max) {
-                self.pool.give(Box::new(self.make(Role::Planning)?));
+            for _ in 0..self.pool.raise_floor(together + SPARE) {
+                self.pool.add(Box::new(self.make(Role::Planning)?));
             }
         }
         Ok(())
@@ -301,6 +375,10 @@ impl Strategy for WasmStrategy {
             control_bytes: self.control.lock().as_ref().map_or(0, Instance::memory_bytes),
             planning_bytes: self.pool.largest_bytes(),
         }
+    }
+
+    fn instances(&self) -> InstanceCounts {
+        self.pool.counts()
     }
 
     fn trim(&self) {

@@ -108,8 +108,8 @@ fn inspection_tells_every_stage_and_serialises() {
     let runtime = runtime(short_limits());
     let inspection = runtime.inspect(&source("hostile.wasm", guest("guest-hostile", PLAIN)));
     let stages: Vec<Stage> = inspection.stages.iter().map(|report| report.stage).collect();
-    use Stage::{Compile, Describe, Imports, Instantiate, Parse, Size, Smoke, Types, Version};
-    assert_eq!(stages, [Size, Parse, Version, Imports, Compile, Types, Instantiate, Describe, Smoke]);
+    use Stage::{Compile, Describe, Grants, Imports, Instantiate, Parse, Size, Smoke, Types, Version};
+    assert_eq!(stages, [Size, Parse, Version, Imports, Compile, Types, Instantiate, Describe, Grants, Smoke]);
     assert!(inspection.is_core_module && inspection.error.is_none());
     assert!(inspection.imports.iter().any(|import| import.name == "perfhost:strategy/log@0.1.0"));
 

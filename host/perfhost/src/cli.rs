@@ -64,7 +64,7 @@ pub enum Command {
     Alerts(AlertsFlags),
     /// Run any strategy over what was recorded: what would it have proposed, and where does it differ
     Replay(ReplayFlags),
-    /// Strategies: list, inspect, swap
+    /// Strategies: list, inspect, pull, swap, write your own
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Models: list, pull, show, advise
@@ -193,7 +193,7 @@ pub struct ClientFlags {
 /// Flags of commands about engines and models on this machine.
 #[derive(Debug, Clone, Args)]
 pub struct LibraryFlags {
-    /// Folder of engines and models
+    /// Folder of engines, models and fetched plugins
     #[arg(long, env = "PERFHOST_LIBRARY_DIR", value_name = "FOLDER")]
     pub library_dir: Option<PathBuf>,
     /// How to print
@@ -204,7 +204,8 @@ pub struct LibraryFlags {
 /// Flags of serving.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ServeFlags {
-    /// A strategy: a path, or the name of a built-in one. Repeat for several; the first is in service
+    /// A strategy: a path, an https:// address with #sha256=HEX, an oci:// reference, or the name of a built-in one. Repeat
+    /// for several; the first is in service
     #[arg(long, value_name = "PLUGIN")]
     pub plugin: Vec<String>,
     /// Reload a plugin that came from a file when the file changes
@@ -234,7 +235,7 @@ pub struct ServeFlags {
     /// Folder of history, decisions and state [default: ~/.local/share/perfhost]
     #[arg(long, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
-    /// Folder of engines and models [default: ~/.cache/perfhost]
+    /// Folder of engines, models and fetched plugins [default: ~/.cache/perfhost]
     #[arg(long, value_name = "FOLDER")]
     pub library_dir: Option<PathBuf>,
     /// Configuration file (.toml, .yaml or .json) [default: ~/.config/perfhost/perfhost.toml]

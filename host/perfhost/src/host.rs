@@ -22,6 +22,8 @@ use tracing::{info, warn};
 
 use crate::config::{Config, Sources};
 use crate::data_dir::DataDir;
+use crate::plugin_source::Intake;
+use crate::plugin_source::address::stem;
 use crate::service::alerts::{self, Alerts};
 use crate::service::control::HostControl;
 use crate::service::engine::{self, Chosen};
@@ -62,12 +64,16 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let tls = tls_config().context("loading the root certificates")?;
 
     // Strategies first: a plugin that does not load should be known before anything else is started.
-    let wasm = Runtime::new(RuntimeConfig { cache_dir: Some(data.folder("compiled")?), ..RuntimeConfig::default() })?;
+    let wasm = Runtime::new(RuntimeConfig {
+        cache_dir: Some(data.folder("compiled")?),
+        limits: config.sandbox.limits.clone(),
+    })?;
     let history = Arc::new(StoredHistory::new(store.clone()));
     let plugins = config.plugins.clone();
     let parts = strategies::Parts {
         runtime: wasm,
         history,
+        intake: Arc::new(Intake::new(config.clone(), &sources)),
         store: store.clone(),
         telemetry: telemetry.clone(),
         folder: data.folder("plugins")?,
@@ -75,7 +81,9 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         workers: config.workers,
         is_fresh: config.is_fresh,
     };
-    let strategies = Arc::new(Strategies::start(parts, &plugins)?);
+    // Fetching a plugin blocks.
+    let loading = tokio::task::spawn_blocking(move || Strategies::start(parts, &plugins));
+    let strategies = Arc::new(loading.await.context("loading the strategies panicked")??);
 
     let fleet = Fleet::new();
     add_providers(&fleet, &config, &sources).await;
@@ -159,7 +167,10 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         },
         tls,
         started_at: SystemTime::now(),
-        limits: Limits::default(),
+        limits: Limits {
+            plugin_bytes: usize::try_from(config.sandbox.limits.max_file_bytes).unwrap_or(usize::MAX),
+            ..Limits::default()
+        },
     });
 
     let health_watch = tokio::spawn(health::watch(
@@ -218,7 +229,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
 /// The parameters of each strategy under a configuration: `--param` goes to the one named first.
 pub fn parameters_of(config: Arc<Config>) -> Arc<Parameters> {
     Arc::new(move |name: &str| {
-        let first = config.plugins.first().map(|plugin| crate::built_in::stem(plugin)).unwrap_or_default();
+        let first = config.plugins.first().map(|plugin| stem(plugin)).unwrap_or_default();
         config.parameters_for(name, first == name)
     })
 }

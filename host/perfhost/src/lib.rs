@@ -5,6 +5,7 @@
 //! - [`config`]: where settings come from and what they may be
 //! - [`host`]: the composition root, `run(listener, config, shutdown)`
 //! - [`service`]: what runs beside the request path: strategies, tuning, sampling, the engine
+//! - [`plugin_source`]: where plugins come from, and whether they are trusted
 //! - [`built_in`]: the strategies inside the binary
 //! - [`scaffold`]: new strategy projects from templates
 //! - [`data_dir`]: the locked folder of history and state
@@ -15,5 +16,6 @@ pub mod command;
 pub mod config;
 pub mod data_dir;
 pub mod host;
+pub mod plugin_source;
 pub mod scaffold;
 pub mod service;

@@ -39,7 +39,7 @@ pub(crate) struct Plan {
 pub(crate) enum Swap {
     /// A strategy that the host has.
     Named(String),
-    /// A file that is uploaded, each time with other bytes, so that it has to be compiled.
+    /// A file, each time with other bytes, so that it has to be compiled.
     New(PathBuf),
 }
 
@@ -134,25 +134,30 @@ fn client(plan: &Plan, number: usize, started: Instant) -> Result<Vec<Sample>> {
 fn swap_on(plan: &Plan, started: Instant, is_over: &AtomicBool) -> Result<Vec<Swapped>> {
     let since = || Instant::now().saturating_duration_since(started).as_nanos() as u64;
     let mut swaps = Vec::new();
+    let new = std::env::temp_dir().join(format!("perfhost-bench-{}.wasm", std::process::id()));
     thread::sleep((started + plan.warm_up).saturating_duration_since(Instant::now()));
     for (number, swap) in plan.swaps.iter().cycle().enumerate() {
         thread::sleep(plan.between);
         if is_over.load(Ordering::SeqCst) {
             break;
         }
-        let (path, kind, body, what) = match swap {
+        let (body, what) = match swap {
             Swap::Named(name) => {
                 let body = json!({ "name": name }).to_string().into_bytes();
-                ("/api/strategies".to_owned(), "application/json", body, name.clone())
+                (body, name.clone())
             }
             Swap::New(file) => {
-                let body = other_bytes(std::fs::read(file).with_context(|| file.display().to_string())?, number);
-                ("/api/strategies?name=new".to_owned(), "application/wasm", body, "new".to_owned())
+                let module = std::fs::read(file).with_context(|| file.display().to_string())?;
+                std::fs::write(&new, other_bytes(module, number)).with_context(|| new.display().to_string())?;
+                (json!({ "name": new }).to_string().into_bytes(), "new".to_owned())
             }
         };
         let from = since();
-        post(plan.port, &path, kind, &body)?;
+        post(plan.port, "/api/strategies", "application/json", &body)?;
         swaps.push(Swapped { what, from, until: since() });
+    }
+    if new.exists() {
+        std::fs::remove_file(&new).with_context(|| new.display().to_string())?;
     }
     Ok(swaps)
 }

@@ -100,6 +100,7 @@ impl From<ControlError> for Trouble {
         let message = error.to_string();
         match error {
             ControlError::Invalid { code, .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, &code, message),
+            ControlError::Refused { code, .. } => Self::new(StatusCode::FORBIDDEN, &code, message),
             ControlError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", message),
             ControlError::Conflict { code, .. } => Self::new(StatusCode::CONFLICT, &code, message),
             ControlError::Failed { .. } => Self::internal(&message),

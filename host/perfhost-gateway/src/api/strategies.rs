@@ -18,7 +18,11 @@ use crate::services::Services;
 #[serde(deny_unknown_fields)]
 struct ByName {
     name: String,
+    digest: Option<String>,
 }
+
+/// Carries an uploaded plugin's signature: base64 does not sit well in a query.
+const SIGNATURE: &str = "x-perfhost-signature";
 
 /// The body of a rollback; empty for the strategy before.
 #[derive(Default, Deserialize)]
@@ -40,8 +44,8 @@ pub(crate) async fn knobs(services: &Arc<Services>) -> Result<Reply, Trouble> {
     Ok(Reply::json(&blocking(move || control.knobs()).await?))
 }
 
-/// Takes `{"name": …}` as JSON, or a plugin file as `application/wasm` with `?name=`. With `?in_service=false` the strategy
-/// is loaded and kept at hand.
+/// Takes `{"name": …, "digest": …}` as JSON, or a plugin file as `application/wasm` with `?name=` and `&digest=`. A digest
+/// that is given is checked. With `?in_service=false` the strategy is loaded and kept at hand.
 pub(crate) async fn load(
     services: &Arc<Services>,
     query: &Query,
@@ -51,11 +55,16 @@ pub(crate) async fn load(
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"application/wasm"));
-    query.only(if is_file { &["name", "in_service"] } else { &["in_service"] })?;
+    query.only(if is_file { &["name", "digest", "in_service"] } else { &["in_service"] })?;
     let serves = match query.text("in_service") {
         None | Some("true") => true,
         Some("false") => false,
         Some(other) => return Err(Trouble::invalid(format!("in_service={other:?} is neither true nor false"))),
+    };
+    let signature = match request.headers().get(SIGNATURE).map(|value| value.to_str()) {
+        Some(Ok(text)) => Some(text.to_owned()),
+        Some(Err(_)) => return Err(Trouble::invalid(format!("the header {SIGNATURE} is not base64"))),
+        None => None,
     };
     let limits = services.limits;
     let body = receive(request.into_body(), limits.plugin_bytes, limits.body_timeout).await?;
@@ -63,11 +72,12 @@ pub(crate) async fn load(
         let name = query.text("name").filter(|name| !name.is_empty()).ok_or_else(|| {
             Trouble::invalid("an uploaded strategy needs a name: POST /api/strategies?name=my-strategy")
         })?;
-        StrategySource::Uploaded { name: name.to_owned(), bytes: body.into() }
+        let digest = query.text("digest").map(str::to_owned);
+        StrategySource::Uploaded { name: name.to_owned(), bytes: body.into(), digest, signature }
     } else {
         let wanted: ByName = serde_json::from_slice(&body)
             .map_err(|error| Trouble::invalid(format!("the body is not {{\"name\":\"…\"}}: {error}")))?;
-        StrategySource::Named(wanted.name)
+        StrategySource::Named { name: wanted.name, digest: wanted.digest }
     };
     let control = services.control.clone();
     let done = blocking(move || if serves { control.load(source) } else { control.keep(source) }).await?;

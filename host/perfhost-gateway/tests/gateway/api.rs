@@ -75,15 +75,25 @@ async fn strategies_are_loaded_by_name_and_by_file() {
     };
     let json = "application/json";
     assert_eq!(post("/api/strategies", json, br#"{"name":"aggressive"}"#).await.status, 200);
-    let uploaded = post("/api/strategies?name=mine", "application/wasm", b"\0asm").await;
+    assert_eq!(post("/api/strategies", json, br#"{"name":"a.wasm","digest":"sha256:12"}"#).await.status, 200);
+    let uploaded = post("/api/strategies?name=mine&digest=sha256:12", "application/wasm", b"\0asm").await;
     assert_eq!(uploaded.status, 200);
+    let headers = [("content-type", "application/wasm"), ("x-perfhost-signature", "MEUC=")];
+    let signed = client.send(Method::POST, "/api/strategies?name=mine", &headers, Bytes::from_static(b"\0asm")).await;
+    assert_eq!(signed.status, 200);
+    let (digest, signature) = (Some("sha256:12".to_owned()), Some("MEUC=".to_owned()));
+    let (name, bytes) = ("mine".to_owned(), b"\0asm".to_vec());
     assert_eq!(
         *host.control.loads.lock().unwrap(),
         [
-            StrategySource::Named("aggressive".to_owned()),
-            StrategySource::Uploaded { name: "mine".to_owned(), bytes: b"\0asm".to_vec() },
+            StrategySource::Named { name: "aggressive".to_owned(), digest: None },
+            StrategySource::Named { name: "a.wasm".to_owned(), digest: digest.clone() },
+            StrategySource::Uploaded { name: name.clone(), bytes: bytes.clone(), digest, signature: None },
+            StrategySource::Uploaded { name, bytes, digest: None, signature },
         ]
     );
+    let forbidden = post("/api/strategies", json, br#"{"name":"forbidden"}"#).await;
+    assert_eq!((forbidden.status.as_u16(), forbidden.code().as_str()), (403, "not-allowed"));
     let broken = post("/api/strategies", json, br#"{"name":"broken"}"#).await;
     assert_eq!((broken.status.as_u16(), broken.code().as_str()), (422, "not-wasm"));
     assert_eq!(post("/api/strategies", "application/wasm", b"\0asm").await.status, 400);
@@ -97,7 +107,10 @@ async fn strategies_are_kept_at_hand_without_being_put_in_service() {
     let path = "/api/strategies?in_service=false";
     let kept = host.client().send(Method::POST, path, &[], Bytes::from_static(br#"{"name":"aggressive"}"#)).await;
     assert_eq!(kept.status, 200);
-    assert_eq!(*host.control.kept.lock().unwrap(), [StrategySource::Named("aggressive".to_owned())]);
+    assert_eq!(
+        *host.control.kept.lock().unwrap(),
+        [StrategySource::Named { name: "aggressive".to_owned(), digest: None }]
+    );
     assert!(host.control.loads.lock().unwrap().is_empty());
 }
 

@@ -74,6 +74,19 @@ async fn one_that_is_always_over_its_budget_is_no_longer_asked() {
 }
 
 #[tokio::test]
+async fn a_budget_of_its_own_holds_where_it_is_less_than_the_knobs() {
+    let slow = Double::planning(|asked, candidates| {
+        std::thread::sleep(Duration::from_micros(100));
+        Ok(Plan::default_for(asked, candidates))
+    });
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let slow = slow.within(Duration::from_micros(1));
+    let host = Host::before(provider.address).strategy(slow).knob(PlanBudget, 100_000).start();
+    assert_eq!(host.client().chat(ASK).await.status, 200);
+    assert_eq!(host.services.generation.load().planning.read().overruns, 1);
+}
+
+#[tokio::test]
 async fn one_that_was_too_slow_is_asked_again_when_the_budget_rises_or_it_is_swapped_in_again() {
     let (slow, calls) = slow();
     let provider = FakeProvider::answering(&chat_answer("hi")).await;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::error::ModelError;
+use crate::roots::download_tls;
 
 /// Attempts in a row that bring not one new byte before it is given up.
 const MAX_FRUITLESS_ATTEMPTS: u32 = 5;
@@ -48,14 +48,8 @@ pub(super) struct Announced {
 impl Downloader {
     /// Trusts the certificates that the operating system trusts, and Mozilla's list where that has none.
     pub(super) fn new() -> Self {
-        let found: Vec<_> = rustls_native_certs::load_native_certs()
-            .certs
-            .iter()
-            .map(|certificate| Certificate::from_der(certificate).to_owned())
-            .collect();
-        let roots = if found.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&found) };
         let config = ureq::Agent::config_builder()
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .tls_config(download_tls())
             .user_agent(concat!("perfhost/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
             .timeout_connect(Some(SILENCE))

@@ -4,6 +4,7 @@
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -45,11 +46,14 @@ impl Folder {
 
     /// The folder's secret; made when there is none that can be trusted, which makes every entry worthless.
     pub(super) fn key(&self) -> Result<[u8; KEY_BYTES], CacheError> {
-        match self.read(KEY_FILE) {
-            Ok(Some(bytes)) => match bytes.try_into() {
-                Ok(key) => return Ok(key),
-                Err(_) => tracing::warn!("the key for compiled code has the wrong length and is made anew"),
-            },
+        match self.open_file(KEY_FILE) {
+            Ok(Some((mut file, size))) => {
+                let mut key = [0; KEY_BYTES];
+                if size == KEY_BYTES as u64 && file.read_exact(&mut key).is_ok() {
+                    return Ok(key);
+                }
+                tracing::warn!("the key for compiled code has the wrong length and is made anew");
+            }
             Ok(None) => {}
             Err(error) => tracing::warn!("the key for compiled code is made anew: {error}"),
         }
@@ -62,10 +66,10 @@ impl Folder {
         Ok(key)
     }
 
-    /// A file's content; `None` when there is no such file.
-    pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, CacheError> {
+    /// A file, open for reading, and its size; `None` when there is no such file.
+    pub(super) fn open_file(&self, name: &str) -> Result<Option<(File, u64)>, CacheError> {
         let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK).bits() as i32;
-        let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(self.path.join(name)) {
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(self.path.join(name)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io_error(name)(error)),
@@ -75,9 +79,14 @@ impl Folder {
         if let Some(reason) = distrust(&metadata) {
             return Err(CacheError::Refused { what: name.to_owned(), reason });
         }
-        let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-        file.read_to_end(&mut bytes).map_err(io_error(name))?;
-        Ok(Some(bytes))
+        Ok(Some((file, metadata.len())))
+    }
+
+    /// A path by which this very file can be opened again, whatever has its name by now. Where the system has no such
+    /// paths it is the name: only this user can give that to another file.
+    pub(super) fn path_of(&self, file: &File, name: &str) -> PathBuf {
+        let own = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        if own.exists() { own } else { self.path.join(name) }
     }
 
     /// Writes a file as a whole: it appears under its name complete or not at all.
@@ -109,13 +118,6 @@ impl Folder {
         }
     }
 
-    /// Notes that an entry was used, for [`Folder::shrink`].
-    pub(super) fn touch(&self, name: &str) {
-        if let Ok(file) = File::open(self.path.join(name)) {
-            let _ = file.set_modified(SystemTime::now());
-        }
-    }
-
     /// Removes the entries used longest ago until at most `capacity_bytes` are left, and what broken writes left behind.
     pub(super) fn shrink(&self, capacity_bytes: u64) {
         let Ok(entries) = fs::read_dir(&self.path) else { return };
@@ -140,6 +142,11 @@ impl Folder {
             total -= size;
         }
     }
+}
+
+/// Notes that an entry was used, for [`Folder::shrink`].
+pub(super) fn touch(file: &File) {
+    let _ = file.set_modified(SystemTime::now());
 }
 
 fn distrust(metadata: &Metadata) -> Option<&'static str> {

@@ -66,6 +66,11 @@ impl Log {
         })
     }
 
+    /// A log that keeps nothing and tells nobody: for a strategy that is not granted one.
+    pub(crate) fn deaf(limits: &Limits) -> Arc<Self> {
+        Self::new("", &Limits { log_lines_per_second: 0, ..limits.clone() })
+    }
+
     /// Longest line in bytes.
     pub(crate) fn line_bytes(&self) -> usize {
         self.line_bytes

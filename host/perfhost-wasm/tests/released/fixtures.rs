@@ -1,5 +1,6 @@
 //! The compiled fixtures in `tests/fixtures`: finding, unpacking and loading them.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,19 +29,25 @@ pub(crate) fn names(version: &str) -> Vec<String> {
 
 pub(crate) fn unpacked(version: &str, name: &str) -> Vec<u8> {
     let path = folder(version).join(format!("{name}{PACKED}"));
-    let packed = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let packed = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut bytes = Vec::new();
     LzmaReader::new_mem_limit(packed, UNPACKING_KIB, None).unwrap().read_to_end(&mut bytes).unwrap();
     bytes
 }
 
+fn cache_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests/released")
+}
+
 /// A sandbox that keeps compiled code between runs of these tests: Python and JavaScript take many seconds to compile.
 pub(crate) fn runtime() -> Arc<Runtime> {
-    let cache_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests/released");
-    Runtime::new(RuntimeConfig { cache_dir: Some(cache_dir), limits: Limits::default() }).unwrap()
+    Runtime::new(RuntimeConfig { cache_dir: Some(cache_folder()), limits: Limits::default() }).unwrap()
 }
 
 pub(crate) fn load(runtime: &Arc<Runtime>, bytes: &[u8], history: Arc<dyn History>) -> Arc<dyn Strategy> {
     let source = PluginSource { name: "fixture.wasm".to_owned(), bytes: bytes.to_vec() };
+    // Tests run at the same time: one compiles, the others find it done.
+    let lock = File::create(cache_folder().join(format!("{}.lock", bytes.len()))).unwrap();
+    lock.lock().unwrap();
     runtime.load(&source, history).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 pub use bench::BenchFlags;
 pub use check::CheckFlags;
 
-use super::{ClientFlags, Output};
+use super::{ClientFlags, LibraryFlags, Output};
 use crate::command::plugin::test::requirement::Requirement;
 use crate::scaffold::{Language, StrategyName};
 
@@ -21,11 +21,19 @@ pub enum PluginCommand {
     List(ClientFlags),
     /// Load a strategy stage by stage, without serving, and say what it is
     Inspect {
-        /// A path, or the name of a built-in strategy
+        /// A path, an https:// address with #sha256=HEX, an oci:// reference, or the name of a built-in strategy
         plugin: String,
         /// How to print
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
+    },
+    /// Fetch a plugin into the library folder, check it, and say its digest
+    Pull {
+        /// An https:// address with #sha256=HEX, or an oci:// reference
+        plugin: String,
+        /// Where and how
+        #[command(flatten)]
+        library: LibraryFlags,
     },
     /// Does it keep to the contract? Every loading stage, and a conformance run over made-up and recorded observations
     Check(CheckFlags),
@@ -33,8 +41,11 @@ pub enum PluginCommand {
     Bench(BenchFlags),
     /// Load a strategy on a running host and keep it at hand, without putting it in service
     Load {
-        /// A file here, a path there, or the name of a built-in strategy
+        /// A path, an https:// address with #sha256=HEX, an oci:// reference, or the name of a built-in strategy
         plugin: String,
+        /// Send a file even to a host on this machine, which could read it itself
+        #[arg(long)]
+        upload: bool,
         /// Where and how
         #[command(flatten)]
         client: ClientFlags,
@@ -55,9 +66,12 @@ pub enum PluginCommand {
     },
     /// Put another strategy in service on a running host
     Swap {
-        /// A file here, a path there, the name of a built-in strategy, or name@version or the first digits of the digest
-        /// of one that is at hand or kept
+        /// A path, an https:// address with #sha256=HEX, an oci:// reference, the name of a built-in strategy, or
+        /// name@version or the first digits of the digest of one that is at hand or kept
         plugin: String,
+        /// Send a file even to a host on this machine, which could read it itself
+        #[arg(long)]
+        upload: bool,
         /// Where and how
         #[command(flatten)]
         client: ClientFlags,
@@ -87,13 +101,13 @@ pub enum PluginCommand {
 /// Flags of `perfhost plugin test`.
 #[derive(Debug, Clone, Args)]
 pub struct TestFlags {
-    /// A path, or the name of a built-in strategy
+    /// A path, an https:// address with #sha256=HEX, an oci:// reference, or the name of a built-in strategy
     pub plugin: String,
     /// Name of a scenario (steady, burst, provider-slow, provider-down, memory-pressure, cache-friendly, cache-hostile,
     /// cold-models), `all` of them, a scenario file (.toml, .json), or a trace (.jsonl)
     #[arg(long, default_value = "steady", value_name = "NAME|FILE")]
     pub scenario: String,
-    /// The strategy to compare with: a path, or the name of a built-in one
+    /// The strategy to compare with, named in the same ways
     #[arg(long, default_value = crate::built_in::DEFAULT, value_name = "PLUGIN")]
     pub baseline: String,
     /// The same seed makes the same requests, and the same run

@@ -9,7 +9,7 @@ use super::Output;
 /// Flags of `replay`.
 #[derive(Debug, Clone, Args)]
 pub struct ReplayFlags {
-    /// A path, or the name of a built-in strategy
+    /// A path, an https:// address with #sha256=HEX, an oci:// reference, or the name of a built-in strategy
     pub strategy: String,
     /// Data folder whose decision log is replayed; its host may be running [default: the one that serving uses]
     #[arg(long, value_name = "FOLDER", conflicts_with = "host")]

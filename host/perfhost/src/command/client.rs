@@ -37,7 +37,15 @@ impl Client {
 
     /// `POST path` with a body of the given type.
     pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value> {
+        self.post_with(path, content_type, &[], body)
+    }
+
+    /// `POST path` with further headers.
+    pub fn post_with(&self, path: &str, content_type: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Value> {
         let mut request = self.agent.post(format!("{}{path}", self.base)).header("content-type", content_type);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

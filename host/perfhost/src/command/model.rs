@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::library::{Bar, Folders, folders, index_url, pull_options};
 use super::print::{self, bytes, number, table};
 use crate::cli::{LibraryFlags, ModelCommand};
-use crate::service::strategies::read;
+use crate::command::plugin_file::read;
 
 /// The built-in strategy that gives advice.
 const ADVISOR: &str = "quantization-advisor";
@@ -115,7 +115,8 @@ fn advise(context: u32, parallel: u32, flags: &LibraryFlags) -> Result<()> {
         folders.models.display()
     );
     let hardware = ResourceSampler::new().hardware();
-    let advisor = Runtime::new(RuntimeConfig::default())?.load(&read(ADVISOR)?, std::sync::Arc::new(NoHistory))?;
+    let advisor =
+        Runtime::new(RuntimeConfig::default())?.load(&read(ADVISOR, None)?, std::sync::Arc::new(NoHistory))?;
     let advice = advisor.advise(&hardware, context, parallel, &choices).context("asking the advisor")?;
     let value = json!({ "context_tokens": context, "parallel": parallel, "advice": advice });
     print::print(&value, flags.output, |_| {

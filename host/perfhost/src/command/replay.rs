@@ -19,9 +19,9 @@ use serde::Serialize;
 use super::print;
 use super::sandbox::Sandbox;
 use crate::cli::ReplayFlags;
+use crate::command::plugin_file::read;
 use crate::service::journal::ToldHistory;
 use crate::service::now_ms;
-use crate::service::strategies::read;
 
 /// Cycles with proposals that a result lists; the figures count all.
 const MOST_LISTED: usize = 1_000;
@@ -52,7 +52,7 @@ pub fn run(flags: &ReplayFlags) -> Result<()> {
     let span = source
         .span(&query)?
         .with_context(|| format!("{} has no cycles in that range; did a host run there then?", source.name()))?;
-    let plugin = read(&flags.strategy)?;
+    let plugin = read(&flags.strategy, None)?;
     let sandbox = Sandbox::new(Limits::default())?;
     let history = ToldHistory::new(source.history());
     let mut load = || sandbox.runtime.load(&plugin, history.clone());

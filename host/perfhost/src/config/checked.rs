@@ -15,6 +15,8 @@ use super::alerts::{self, AlertsConfig};
 use super::load::{ConfigError, Sources};
 use super::raw::{Raw, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
 use super::rules;
+use super::sandbox::Sandbox;
+use super::trust::Trust;
 use crate::built_in;
 
 /// Where perfhost listens when nothing else is said.
@@ -73,6 +75,10 @@ pub struct Config {
     pub api_key: Option<String>,
     /// Further names of this host.
     pub hosts: Vec<String>,
+    /// Which plugins are trusted.
+    pub trust: Trust,
+    /// What strategies may do and use.
+    pub sandbox: Sandbox,
     /// Where metrics are pushed, if anywhere.
     pub otlp: Option<OtlpConfig>,
     /// What people are told.
@@ -158,8 +164,11 @@ impl Config {
         }
         let (settings, from_flags) = settings(&raw.knobs, &sources.set)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let file = super::load::file(sources);
         Ok(Self {
-            file: sources.file.clone().or_else(|| super::load::default_file(sources).filter(|path| path.is_file())),
+            trust: Trust::check(raw.trust, raw.registry, file.as_deref(), sources)?,
+            sandbox: Sandbox::check(&raw.sandbox, &raw.strategies)?,
+            file,
             listen,
             data_dir: folder("data_dir", raw.data_dir, sources, "XDG_DATA_HOME", ".local/share")?,
             library_dir: folder("library_dir", raw.library_dir, sources, "XDG_CACHE_HOME", ".cache")?,

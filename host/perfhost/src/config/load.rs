@@ -72,17 +72,22 @@ impl Sources {
 
 /// Reads and checks everything. Called at start and at every reload; reads the file anew each time.
 pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
-    let file = sources.file.clone().or_else(|| sources.variable("PERFHOST_CONFIG").map(PathBuf::from));
-    let raw_file = file.or_else(|| default_file(sources).filter(|path| path.is_file()));
-    let mut raw = raw_file.as_deref().map(parse).transpose()?.unwrap_or_default();
+    let path = file(sources);
+    let mut raw = path.as_deref().map(parse).transpose()?.unwrap_or_default();
     // Rules come from the file alone, so their mistakes can name it.
-    rules::text(&raw.rule).map_err(|error| match &raw_file {
-        Some(path) => ConfigError::Parse { path: path.clone(), message: error.to_string() },
+    rules::text(&raw.rule).map_err(|error| match path {
+        Some(path) => ConfigError::Parse { path, message: error.to_string() },
         None => error,
     })?;
     overlay_variables(&mut raw, sources)?;
     overlay(&mut raw, sources.flags.clone());
     Config::check(raw, sources)
+}
+
+/// The file that is read and watched: the one that is named, else the usual one if it exists.
+pub(super) fn file(sources: &Sources) -> Option<PathBuf> {
+    let named = sources.file.clone().or_else(|| sources.variable("PERFHOST_CONFIG").map(PathBuf::from));
+    named.or_else(|| default_file(sources).filter(|path| path.is_file()))
 }
 
 /// The file that is watched and read when none is named: perfhost.toml in the configuration folder.

@@ -8,6 +8,8 @@ pub mod checked;
 pub mod load;
 pub mod raw;
 mod rules;
+pub mod sandbox;
+pub mod trust;
 
 pub use checked::{Config, OtlpConfig, pairs};
 pub use load::{ConfigError, Sources, load};

@@ -8,6 +8,8 @@ use perfhost_strategy::guard::GuardPolicy;
 use serde::Deserialize;
 
 use super::alerts::raw::{RawAlert, RawAlerts};
+use super::sandbox::RawTerms;
+use super::trust::{RawRegistry, RawTrust};
 
 /// A whole configuration file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -19,7 +21,7 @@ pub struct Raw {
     pub data_dir: Option<PathBuf>,
     /// Where engines and models are kept; may be shared between hosts.
     pub library_dir: Option<PathBuf>,
-    /// Strategies: paths or built-in names. The first that tunes is in service.
+    /// Strategies: paths, addresses or built-in names. The first that tunes is in service.
     pub plugins: Option<Vec<String>>,
     /// Reload a plugin that came from a file when the file changes.
     pub watch: Option<bool>,
@@ -49,6 +51,14 @@ pub struct Raw {
     pub alerts: RawAlerts,
     /// Alert rules.
     pub alert: Vec<RawAlert>,
+    /// Which plugins are trusted.
+    pub trust: RawTrust,
+    /// Credentials for registries.
+    pub registry: Vec<RawRegistry>,
+    /// What every strategy may do and use.
+    pub sandbox: RawTerms,
+    /// What one strategy may do and use, by its name.
+    pub strategies: BTreeMap<String, RawTerms>,
 }
 
 /// One provider.

@@ -8,8 +8,8 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use perfhost_cache::Cache;
 use perfhost_gateway::{Admission, AlertsAsk, Control, ControlError, Firing, StrategySource};
-use perfhost_strategy::generation::{Arrival, GenerationRecord};
-use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Strategy};
+use perfhost_strategy::generation::Arrival;
+use perfhost_strategy::{KnobId, Scope, Settings, Shared, Strategy};
 use perfhost_telemetry::ResourceSnapshot;
 use perfhost_upstream::Fleet;
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use super::engine::ManagedEngine;
 use super::strategies::{Strategies, SwapError};
 use super::tuner::Tuner;
 use crate::built_in;
+use crate::plugin_source::error::SourceError;
 
 /// The running host, as the API sees it.
 pub struct HostControl {
@@ -53,12 +54,12 @@ impl Control for HostControl {
         let built_in: Vec<&str> = built_in::BUILT_IN.iter().map(|(name, _)| *name).collect();
         json!({
             "in_service": self.in_service(),
-            "at_hand": self.strategies.at_hand().iter().map(|strategy| describe(strategy.as_ref())).collect::<Vec<_>>(),
+            "at_hand": self.strategies.at_hand().iter().map(|strategy| self.describe(strategy.as_ref())).collect::<Vec<_>>(),
             "kept": self.strategies.kept(),
             "last_refused": self.strategies.last_refused(),
             "watched": self.watched(),
             "retired": self.strategies.retired().map(|retired| json!({
-                "strategy": describe(retired.strategy.as_ref()),
+                "strategy": self.describe(retired.strategy().as_ref()),
                 "cause": retired.cause,
                 "retry_at_ms": retired.retry_at_ms,
             })),
@@ -73,7 +74,7 @@ impl Control for HostControl {
 
     fn keep(&self, source: StrategySource) -> Result<Value, ControlError> {
         let kept = self.strategies.keep(&source).map_err(refusal)?;
-        Ok(json!({ "at_hand": describe(kept.as_ref()) }))
+        Ok(json!({ "at_hand": self.describe(kept.as_ref()) }))
     }
 
     fn rollback(&self, to: Option<u64>) -> Result<Value, ControlError> {
@@ -168,8 +169,22 @@ impl HostControl {
         json!({ "in_service": self.in_service() })
     }
 
+    /// The strategy in service with what planning costs, and why it serves.
     fn in_service(&self) -> Value {
-        in_service(&self.strategies.in_service().load(), &self.strategies.serving())
+        let (generation, record) = (self.strategies.in_service().load(), self.strategies.serving());
+        let mut value = self.describe(generation.strategy.as_ref());
+        let counts = generation.planning.read();
+        value["generation"] = json!(generation.number);
+        if record.number == generation.number {
+            value["why"] = json!(record.why);
+            value["since_ms"] = json!(record.from_ms);
+        }
+        value["planning"] = json!({
+            "is_demoted": counts.is_demoted, "demotion": counts.demotion,
+            "demoted_because": counts.demotion.map(|why| why.to_string()),
+            "calls": counts.calls, "failures": counts.failures, "overruns": counts.overruns, "mean_us": counts.mean_us(),
+        });
+        value
     }
 
     /// Files whose changes are followed.
@@ -177,32 +192,17 @@ impl HostControl {
         let files = if self.config.lock().watch { self.strategies.files() } else { BTreeSet::new() };
         files.iter().map(|file| file.display().to_string()).collect()
     }
-}
 
-/// The strategy in service with what planning costs, and why it serves.
-fn in_service(generation: &Generation, record: &GenerationRecord) -> Value {
-    let mut value = describe(generation.strategy.as_ref());
-    let counts = generation.planning.read();
-    value["generation"] = json!(generation.number);
-    if record.number == generation.number {
-        value["why"] = json!(record.why);
-        value["since_ms"] = json!(record.from_ms);
+    fn describe(&self, strategy: &dyn Strategy) -> Value {
+        let (identity, description, allowance) = (strategy.identity(), strategy.description(), strategy.allowance());
+        json!({
+            "name": identity.name, "version": identity.version, "digest": identity.digest, "world": identity.world,
+            "source": identity.source, "provenance": self.strategies.provenance(&identity.digest),
+            "summary": description.summary, "goal": description.goal, "reads": description.reads,
+            "turns": description.turns, "parameters": description.parameters, "grants": allowance.grants,
+            "limits": allowance.limits, "warm_instances": strategy.warm_instances(),
+        })
     }
-    value["planning"] = json!({
-        "is_demoted": counts.is_demoted, "demotion": counts.demotion,
-        "demoted_because": counts.demotion.map(|why| why.to_string()),
-        "calls": counts.calls, "failures": counts.failures, "overruns": counts.overruns, "mean_us": counts.mean_us(),
-    });
-    value
-}
-
-fn describe(strategy: &dyn Strategy) -> Value {
-    let (identity, description) = (strategy.identity(), strategy.description());
-    json!({
-        "name": identity.name, "version": identity.version, "digest": identity.digest, "world": identity.world,
-        "source": identity.source, "summary": description.summary, "goal": description.goal, "reads": description.reads,
-        "turns": description.turns, "parameters": description.parameters, "warm_instances": strategy.warm_instances(),
-    })
 }
 
 fn refusal(error: SwapError) -> ControlError {
@@ -212,9 +212,21 @@ fn refusal(error: SwapError) -> ControlError {
         SwapError::NothingBefore | SwapError::InServiceAlready(_) | SwapError::NotKept { .. } => {
             ControlError::Conflict { code, message }
         }
-        SwapError::Read { .. } | SwapError::Store(_) => ControlError::Failed { message },
-        SwapError::Ambiguous { .. } | SwapError::Load(_) | SwapError::Configure { .. } | SwapError::OnlyAdvises(_) => {
-            ControlError::Invalid { code, message }
-        }
+        SwapError::Source(source) => match source {
+            SourceError::Unknown { .. } | SourceError::NotFound { .. } => ControlError::NotFound { message },
+            SourceError::NotAllowed { .. }
+            | SourceError::Unsigned { .. }
+            | SourceError::BadSignature { .. }
+            | SourceError::NotTrustedNow { .. }
+            | SourceError::PlainHttp { .. } => ControlError::Refused { code, message },
+            SourceError::Read { .. } => ControlError::Failed { message },
+            _ => ControlError::Invalid { code, message },
+        },
+        SwapError::Store(_) => ControlError::Failed { message },
+        SwapError::Ambiguous { .. }
+        | SwapError::Digest(_)
+        | SwapError::Load(_)
+        | SwapError::Configure { .. }
+        | SwapError::OnlyAdvises(_) => ControlError::Invalid { code, message },
     }
 }

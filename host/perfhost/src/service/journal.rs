@@ -11,7 +11,7 @@ use perfhost_strategy::journal::{Call, HistoryAnswer, KnobOffer, Told};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::Hardware;
 use perfhost_strategy::plan::FleetNames;
-use perfhost_strategy::strategy::{Description, Identity, InstanceMemory};
+use perfhost_strategy::strategy::{Allowance, Description, Identity, InstanceCounts, InstanceMemory};
 use perfhost_strategy::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 use perfhost_wasm::{History, HistoryPoint};
 
@@ -65,6 +65,10 @@ impl Strategy for Journal {
 
     fn description(&self) -> &Description {
         self.inner.description()
+    }
+
+    fn allowance(&self) -> &Allowance {
+        self.inner.allowance()
     }
 
     fn configure(&self, parameters: &[(String, String)], knobs: &[OfferedKnob]) -> Result<(), StrategyError> {
@@ -136,6 +140,10 @@ impl Strategy for Journal {
 
     fn memory(&self) -> InstanceMemory {
         self.inner.memory()
+    }
+
+    fn instances(&self) -> InstanceCounts {
+        self.inner.instances()
     }
 
     fn warm(&self, together: usize) -> Result<(), StrategyError> {
@@ -225,14 +233,14 @@ impl History for ToldHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perfhost_wasm::{NoHistory, Runtime, RuntimeConfig};
-
-    use crate::service::strategies::read;
+    use perfhost_wasm::{NoHistory, PluginSource, Runtime, RuntimeConfig};
 
     fn journal() -> Journal {
         let runtime = Runtime::new(RuntimeConfig::default()).expect("a sandbox");
         let asked = AskedHistory::new(Arc::new(OnePoint));
-        let inner = runtime.load(&read("aggressive").expect("built in"), asked.clone()).expect("it loads");
+        let bytes = crate::built_in::find("aggressive").expect("built in").to_vec();
+        let source = PluginSource { name: "built-in aggressive".to_owned(), bytes };
+        let inner = runtime.load(&source, asked.clone()).expect("it loads");
         Journal::new(inner, asked)
     }
 

@@ -12,10 +12,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::alerts::Alerts;
-use super::strategies::Strategies;
+use super::strategies::{Strategies, SwapError};
 use super::tuner::Tuner;
 use crate::config::{self, Config, Sources};
 use crate::host::{parameters_of, warn_of_idle_rules};
+use crate::plugin_source::Intake;
+use crate::plugin_source::address::Address;
 
 /// Time between two looks at the file. Looking, not being told, works on every file system and through renames.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -104,11 +106,11 @@ impl Reloader {
             error!(%error, "the new configuration is refused; the one before stays in force");
             return;
         }
-        if next.plugins.first() != before.plugins.first()
-            && let Some(plugin) = next.plugins.first()
-            && let Err(error) = self.strategies.swap(&StrategySource::Named(plugin.clone()), Arrival::Configuration)
-        {
+        let intake = self.strategies.intake();
+        let has_other_terms = self.strategies.set_intake(Arc::new(Intake::new(next.clone(), &self.sources)));
+        if let Err(error) = self.follow_plugin(&before, &next, has_other_terms) {
             error!(%error, "the new configuration is refused; the one before stays in force");
+            self.strategies.set_intake(intake);
             if let Err(error) = self.strategies.set_parameters(parameters_of(before)) {
                 warn!(%error, "the parameters before could not be set again");
             }
@@ -119,6 +121,7 @@ impl Reloader {
             ("data_dir", next.data_dir != before.data_dir),
             ("workers", next.workers != before.workers),
             ("engine.model", next.engine.model != before.engine.model),
+            ("sandbox.limits", next.sandbox.limits != before.sandbox.limits),
             ("access", (&next.admin_token, &next.api_key) != (&before.admin_token, &before.api_key)),
         ] {
             if needs_restart.1 {
@@ -131,6 +134,20 @@ impl Reloader {
         warn_of_idle_rules(&next, &self.strategies);
         *self.in_force.lock() = next;
         info!("configuration reloaded");
+    }
+
+    /// Puts the configured plugin in service when it is another one, or is to be held to other terms. One that was swapped in
+    /// by hand keeps the terms that it was loaded under.
+    fn follow_plugin(&self, before: &Config, next: &Config, has_other_terms: bool) -> Result<(), SwapError> {
+        let Some(plugin) = next.plugins.first() else { return Ok(()) };
+        let is_in_service = Address::parse(plugin).is_ok_and(|address| self.strategies.serves_from(&address));
+        if next.plugins.first() != before.plugins.first() || (has_other_terms && is_in_service) {
+            let source = StrategySource::Named { name: plugin.clone(), digest: None };
+            self.strategies.swap(&source, Arrival::Configuration)?;
+        } else if has_other_terms {
+            warn!(strategy = self.strategies.serving().name, "its new grants and limits hold when it is loaded again");
+        }
+        Ok(())
     }
 
     fn follow_upstreams(&self, before: &Config, next: &Config) {

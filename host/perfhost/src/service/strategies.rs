@@ -2,7 +2,7 @@
 //! again and again.
 //!
 //! Owns the order of these steps. What each works with is a file of its own:
-//! - [`source`]: where a plugin's bytes come from; [`find`]: which loaded or kept strategy a person means
+//! - [`loader`]: from what is asked for to a loaded strategy; [`find`]: which loaded or kept one a person means
 //! - [`desk`]: what is in memory, and what each strategy is told before it serves
 //! - [`generations`]: the moment of the swap, and the history of what was in service
 //! - [`learned`]: what strategies learned, from one to the next
@@ -14,8 +14,8 @@ mod error;
 mod find;
 mod generations;
 mod learned;
+mod loader;
 mod shelf;
-mod source;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -30,23 +30,26 @@ use perfhost_strategy::plan::FleetNames;
 use perfhost_strategy::strategy::World;
 use perfhost_strategy::{Generation, Shared, Strategy};
 use perfhost_telemetry::{Store, Telemetry};
-use perfhost_wasm::{History, LoadError, PluginSource, Runtime};
+use perfhost_wasm::{History, Runtime};
 use tracing::{info, warn};
 
-use super::journal::{AskedHistory, Journal};
 use super::now_ms;
 use crate::built_in;
+use crate::plugin_source::address::Address;
+use crate::plugin_source::digest::Digest;
+use crate::plugin_source::error::SourceError;
+use crate::plugin_source::provenance::Provenance;
+use crate::plugin_source::{BUILT_IN_SOURCE, Intake, Plugin};
 use desk::{Desk, Held};
 use find::Known;
 use generations::Generations;
 use learned::Learned;
+use loader::{Loader, digest_of, read_digest, source_name};
 use shelf::Shelf;
-use source::{BUILT_IN_SOURCE, Found};
 
 pub use desk::{Refusal, Retired};
 pub use error::SwapError;
 pub use shelf::Label;
-pub use source::read;
 pub use watch::Watcher;
 
 /// Takes over from [`built_in::DEFAULT`] when that is the one that fails.
@@ -61,6 +64,8 @@ pub struct Parts {
     pub runtime: Arc<Runtime>,
     /// Answers their questions about the past.
     pub history: Arc<dyn History>,
+    /// Lets plugins in.
+    pub intake: Arc<Intake>,
     /// Generations and learned state.
     pub store: Store,
     /// For the figures of each generation's time.
@@ -77,8 +82,7 @@ pub struct Parts {
 
 /// Everything about strategies that a running host holds.
 pub struct Strategies {
-    runtime: Arc<Runtime>,
-    history: Arc<dyn History>,
+    loader: Loader,
     generations: Generations,
     learned: Learned,
     shelf: Option<Shelf>,
@@ -88,19 +92,21 @@ pub struct Strategies {
 }
 
 impl Strategies {
-    /// Loads the first of `plugins` that tunes and puts it in service; the others are loaded and kept at hand.
+    /// Loads the first of `plugins` that tunes and puts it in service; the others are loaded and kept at hand. Blocks for
+    /// as long as fetching and compiling take.
     pub fn start(parts: Parts, plugins: &[String]) -> Result<Self, SwapError> {
-        let Parts { runtime, history, store, telemetry, folder, parameters, workers, is_fresh } = parts;
+        let Parts { runtime, history, intake, store, telemetry, folder, parameters, workers, is_fresh } = parts;
+        let loader = Loader::new(runtime, history, intake);
         let shelf = Shelf::open(folder)
             .inspect_err(|error| warn!(%error, "plugin files are not kept; there is no way back after a restart"))
             .ok();
         let load = |name: &str| -> Result<Held, SwapError> {
-            let Found { source, path } = Found::by_name(name)?;
-            let strategy = journalled(&history, |asked| runtime.load(&source, asked))?;
+            let plugin = loader.intake().read(name, None)?;
+            let held = loader.load_at_start(&plugin)?;
             if let Some(shelf) = &shelf {
-                shelf.keep(strategy.identity(), path.as_deref(), &source.bytes, &[]);
+                shelf.keep(held.strategy.identity(), &plugin, &[]);
             }
-            Ok(Held { strategy, path })
+            Ok(held)
         };
         let mut loaded = plugins.iter().map(|name| load(name)).collect::<Result<Vec<Held>, SwapError>>()?;
         let first = match loaded.iter().position(|held| held.strategy.identity().world != World::Advisor) {
@@ -112,7 +118,7 @@ impl Strategies {
         desk.prepare(first.strategy.as_ref(), || learned.hand_on(first.strategy.as_ref(), None))?;
         let generations = Generations::start(store, telemetry, first.strategy, workers, now_ms())?;
         let (loading, desk) = (Mutex::new(()), Mutex::new(desk));
-        Ok(Self { runtime, history, generations, learned, shelf, loading, desk })
+        Ok(Self { loader, generations, learned, shelf, loading, desk })
     }
 
     /// The strategy in service, for the request path.
@@ -128,6 +134,34 @@ impl Strategies {
     /// Strategies that are loaded and not in service.
     pub fn at_hand(&self) -> Vec<Arc<dyn Strategy>> {
         self.desk.lock().at_hand().iter().map(|held| held.strategy.clone()).collect()
+    }
+
+    /// Where the strategy in memory with this digest came from.
+    pub fn provenance(&self, digest: &str) -> Option<Provenance> {
+        self.desk.lock().find(digest).map(|held| held.provenance)
+    }
+
+    /// What lets plugins in at present.
+    pub fn intake(&self) -> Arc<Intake> {
+        self.loader.intake()
+    }
+
+    /// Another configuration of what is trusted, and of the terms that strategies loaded from now on have. The answer is
+    /// whether those of the strategy in service are others than before.
+    pub fn set_intake(&self, intake: Arc<Intake>) -> bool {
+        let has_changed = |name: &str| self.intake().terms(name) != intake.terms(name);
+        let has_changed = has_changed(&self.serving().name);
+        self.loader.set_intake(intake);
+        has_changed
+    }
+
+    /// Whether the strategy in service came from there.
+    pub fn serves_from(&self, address: &Address) -> bool {
+        let serving = self.desk.lock().serving.clone();
+        match (address, &serving.path) {
+            (Address::Path(path), Some(read)) => std::path::absolute(path).is_ok_and(|path| path == *read),
+            _ => serving.strategy.identity().source == address.source_name(),
+        }
     }
 
     /// The strategy that failed again and again, if one is waiting for another chance.
@@ -164,7 +198,7 @@ impl Strategies {
         desk.knobs = knobs;
         let strategy = &desk.serving.strategy;
         let parameters = (desk.parameters)(&strategy.identity().name);
-        if let Err(error) = strategy.configure(&parameters, &desk.knobs) {
+        if let Err(error) = strategy.configure(&parameters, &desk.offered_to(strategy.as_ref())) {
             warn!(strategy = strategy.identity().name, %error, "the strategy refused its knobs");
         }
     }
@@ -186,7 +220,7 @@ impl Strategies {
         let mut desk = self.desk.lock();
         let strategy = desk.serving.strategy.clone();
         let identity = strategy.identity();
-        let configured = strategy.configure(&parameters(&identity.name), &desk.knobs);
+        let configured = strategy.configure(&parameters(&identity.name), &desk.offered_to(strategy.as_ref()));
         configured.map_err(|error| SwapError::configure(identity, error))?;
         desk.parameters = parameters;
         Ok(())
@@ -233,13 +267,13 @@ impl Strategies {
         let failing = self.serving();
         let is_default = failing.source.starts_with(BUILT_IN_SOURCE) && failing.name == built_in::DEFAULT;
         let fallback = if is_default { SECOND_FALLBACK } else { built_in::DEFAULT };
-        let held = self.load(Found::by_name(fallback)?)?;
+        let held = self.load(&self.intake().read(fallback, None)?)?;
         let mut desk = self.desk.lock();
         if self.serving().number != failing.number {
             // It was swapped out while the fallback was loaded.
             return Ok(());
         }
-        let Held { strategy, path } = desk.serving.clone();
+        let held_before = desk.serving.clone();
         warn!(
             strategy = failing.name,
             version = failing.version,
@@ -249,10 +283,9 @@ impl Strategies {
             "the strategy failed again and again; the fallback takes over"
         );
         let before = desk.retired.replace(Retired {
-            strategy,
+            held: held_before,
             cause: cause.to_owned(),
             retry_at_ms,
-            path,
             place: failing.place,
         });
         let swapped =
@@ -265,25 +298,35 @@ impl Strategies {
 
     /// Gives a retired strategy another chance.
     pub fn retry(&self) -> Result<(), SwapError> {
+        let serving = self.serving().number;
+        let Some(Retired { held, place, .. }) = self.desk.lock().retired.take() else { return Ok(()) };
+        // Its terms, and what is trusted, may be others than when it was loaded.
+        let held = if self.loader.is_up_to_date(&held) { held } else { self.of_digest(held.digest())?.unwrap_or(held) };
         let mut desk = self.desk.lock();
-        if let Some(Retired { strategy, path, place, .. }) = desk.retired.take() {
-            info!(strategy = strategy.identity().name, "the strategy gets another chance");
-            self.put_in_service(Held { strategy, path }, &mut desk, Arrival::Retry, Some(place), None)?;
+        if self.serving().number != serving {
+            // Another was put in service meanwhile.
+            return Ok(());
         }
-        Ok(())
+        info!(strategy = held.strategy.identity().name, "the strategy gets another chance");
+        self.put_in_service(held, &mut desk, Arrival::Retry, Some(place), None)
     }
 
-    /// A watched file may have another content. If it has, that is loaded and takes the place of what came from it before.
+    /// A watched file, or its signature, may have another content. If it has, the plugin is let in or not as any other is,
+    /// and takes the place of what came from it before.
     pub fn file_changed(&self, path: &Path, bytes: Vec<u8>) {
-        let source = PluginSource { name: path.display().to_string(), bytes };
-        let (name, digest) = (source.name.clone(), source.digest());
-        if !self.desk.lock().is_news(path, &digest) {
+        let digest = Digest::of(&bytes).hex();
+        if self.desk.lock().was_read(path, &digest) {
             return;
         }
-        let taken = self.noting_refusal(&name, Some(digest), || {
-            let held = self.load(Found { source, path: Some(path.to_owned()) })?;
+        let taken = self.noting_refusal(&path.display().to_string(), Some(digest.clone()), || {
+            // One that is not trusted is not noted as read: its signature may be on its way.
+            let plugin = self.intake().accept_file(path, bytes)?;
+            if !self.desk.lock().is_news(path, &digest) {
+                return Ok(());
+            }
+            let held = self.load(&plugin)?;
             let mut desk = self.desk.lock();
-            let is_retired = desk.retired.as_ref().is_some_and(|retired| retired.path.as_deref() == Some(path));
+            let is_retired = desk.retired.as_ref().is_some_and(|retired| retired.held.is_from(path));
             if !is_retired && !desk.serving.is_from(path) {
                 info!(file = %path.display(), "the file changed; its strategy is at hand");
                 desk.keep(held);
@@ -327,9 +370,9 @@ impl Strategies {
         place: Option<u64>,
         detail: Option<String>,
     ) -> Result<(), SwapError> {
-        if next.digest() == desk.serving.digest() {
+        if Arc::ptr_eq(&next.strategy, &desk.serving.strategy) {
             // Perhaps it came by another way, and has a file to be watched now.
-            desk.serving.path = next.path;
+            desk.serving = next;
             return Ok(());
         }
         let before = desk.serving.strategy.clone();
@@ -351,20 +394,17 @@ impl Strategies {
         Ok(())
     }
 
-    /// The strategy that is meant, from memory, from the shelf, or loaded anew.
+    /// The strategy that is meant: one that the host has, or read, fetched and loaded anew.
     fn obtain(&self, source: &StrategySource) -> Result<Held, SwapError> {
-        let name = match source {
-            StrategySource::Uploaded { name, bytes } => return self.load(Found::uploaded(name, bytes)),
-            StrategySource::Named(name) => name,
-        };
-        let is_elsewhere = Path::new(name).is_file() || built_in::find(name).is_some();
-        if !is_elsewhere
-            && let Some(digest) = find::find(&self.known(), name)?
-            && let Some(held) = self.of_digest(&digest)?
+        if let StrategySource::Named { name, digest: expected } = source
+            && let Err(SourceError::Unknown { .. }) = Address::parse(name)
         {
+            let digest = find::find(&self.known(), name)?.ok_or_else(|| SwapError::Unknown(name.clone()))?;
+            let held = self.of_digest(&digest)?.ok_or_else(|| SwapError::Unknown(name.clone()))?;
+            held.provenance.check(name, read_digest(expected)?)?;
             return Ok(held);
         }
-        let held = self.load(Found::by_name(name)?)?;
+        let held = self.load(&self.loader.read(source)?)?;
         self.desk.lock().note_read(&held);
         Ok(held)
     }
@@ -381,22 +421,24 @@ impl Strategies {
         in_memory.chain(kept).collect()
     }
 
-    /// The strategy of this digest, from memory or from the shelf; `None` when it is in neither.
+    /// The strategy of this digest, from memory or from the shelf, if it would be let in today; `None` when it is in neither.
     fn of_digest(&self, digest: &str) -> Result<Option<Held>, SwapError> {
-        if let Some(held) = self.desk.lock().find(digest) {
+        let intake = self.intake();
+        let held = self.desk.lock().find(digest);
+        if let Some(held) = held.filter(|held| self.loader.is_up_to_date(held)) {
+            intake.check_kept(&held.strategy.identity().source, &held.provenance)?;
             return Ok(Some(held));
         }
-        match self.shelf.as_ref().and_then(|shelf| shelf.read(digest)) {
-            Some((source, label)) => self.load(Found { source, path: label.path }).map(Some),
-            None => Ok(None),
-        }
+        let Some(plugin) = self.shelf.as_ref().and_then(|shelf| shelf.read(digest)) else { return Ok(None) };
+        intake.check_kept(&plugin.source.name, &plugin.provenance)?;
+        self.load(&plugin).map(Some)
     }
 
     /// A built-in strategy need not be kept, if this binary still carries the same.
     fn as_built_in(&self, wanted: &GenerationRecord) -> Result<Held, SwapError> {
-        let found = built_in::find(&wanted.name).map(|_| Found::by_name(&wanted.name)).transpose()?;
-        match found.filter(|found| found.source.digest() == wanted.digest) {
-            Some(found) => self.load(found),
+        let found = built_in::find(&wanted.name).map(|_| self.intake().read(&wanted.name, None)).transpose()?;
+        match found.filter(|found| found.provenance.digest.hex() == wanted.digest) {
+            Some(found) => self.load(&found),
             None => Err(SwapError::NotKept {
                 strategy: format!("{}@{}", wanted.name, wanted.version),
                 digest: wanted.digest.clone(),
@@ -405,19 +447,23 @@ impl Strategies {
         }
     }
 
-    /// Loads a plugin, unless the same bytes are in memory.
-    fn load(&self, Found { source, path }: Found) -> Result<Held, SwapError> {
-        let digest = source.digest();
+    /// Loads a plugin, unless the same bytes are in memory under the same terms.
+    fn load(&self, plugin: &Plugin) -> Result<Held, SwapError> {
+        let digest = plugin.provenance.digest.hex();
         let _one_at_a_time = self.loading.lock();
-        if let Some(held) = self.desk.lock().find(&digest) {
-            return Ok(Held { path: path.or(held.path), ..held });
-        }
-        let strategy = journalled(&self.history, |asked| self.runtime.load_in_background(&source, asked))?;
+        let known = self.desk.lock().find(&digest).filter(|held| self.loader.is_up_to_date(held));
+        let held = match known {
+            Some(known) => {
+                let path = plugin.path.clone().or(known.path);
+                Held { path, provenance: plugin.provenance.clone(), ..known }
+            }
+            None => self.loader.load(plugin)?,
+        };
         if let Some(shelf) = &self.shelf {
             let needed: Vec<String> = self.desk.lock().held().map(|held| held.digest().to_owned()).collect();
-            shelf.keep(strategy.identity(), path.as_deref(), &source.bytes, &needed);
+            shelf.keep(held.strategy.identity(), plugin, &needed);
         }
-        Ok(Held { strategy, path })
+        Ok(held)
     }
 
     /// Runs what may refuse a strategy and keeps the refusal for people to see.
@@ -446,36 +492,9 @@ impl Strategies {
     }
 }
 
-fn source_name(source: &StrategySource) -> String {
-    match source {
-        // As the watch names it, so that what it takes later clears a refusal from here.
-        StrategySource::Named(name) if Path::new(name).is_file() => {
-            std::path::absolute(name).map_or_else(|_| name.clone(), |path| path.display().to_string())
-        }
-        StrategySource::Named(name) => name.clone(),
-        StrategySource::Uploaded { name, .. } => format!("upload {name}"),
-    }
-}
-
-/// A strategy as `load` makes it with the history it is given, with a journal for the decision log.
-fn journalled(
-    history: &Arc<dyn History>,
-    load: impl FnOnce(Arc<dyn History>) -> Result<Arc<dyn Strategy>, LoadError>,
-) -> Result<Arc<dyn Strategy>, LoadError> {
-    let asked = AskedHistory::new(history.clone());
-    Ok(Arc::new(Journal::new(load(asked.clone())?, asked)))
-}
-
 /// A strategy that comes back starts from what it saved, as at any other start: its journal begins again there.
 fn renew(strategy: &dyn Strategy) {
     if let Err(error) = strategy.renew() {
         warn!(strategy = strategy.identity().name, %error, "its instance could not be made anew; it goes on with the old one");
-    }
-}
-
-fn digest_of(source: &StrategySource) -> Option<String> {
-    match source {
-        StrategySource::Named(_) => None,
-        StrategySource::Uploaded { name, bytes } => Some(Found::uploaded(name, bytes).source.digest()),
     }
 }

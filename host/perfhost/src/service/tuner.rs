@@ -72,6 +72,8 @@ struct State {
     /// Digest of the strategy whose failures the supervisor counts.
     supervised: String,
     last_observation: Option<Instant>,
+    /// What may be turned at present, by a strategy that may turn everything.
+    offered: Vec<OfferedKnob>,
     /// Decisions that wait for the engine to take their change.
     awaiting_engine: Vec<u64>,
     /// Who turned what; bounded by the knobs and their scopes.
@@ -125,6 +127,7 @@ impl Tuner {
             planning_before: (0, 0),
             supervised: generation.load().strategy.identity().digest.clone(),
             last_observation: None,
+            offered: Vec::new(),
             awaiting_engine: Vec::new(),
             unproven: parts.found.keys().filter(|(id, _)| id.knob().reload).cloned().collect(),
             authors: parts.found,
@@ -312,6 +315,9 @@ impl Tuner {
                 let cycle = record.id;
                 self.store.record_cycle(record);
                 if !proposals.is_empty() {
+                    // A swap may have put a strategy with other grants in service since the last offer.
+                    let granted = strategy.allowance().grants.of_offered(&state.offered);
+                    state.guard.offer(granted);
                     let judgement =
                         state.guard.judge(&seen, &self.settings.load(), cycle, strategy.identity(), proposals);
                     outcomes.extend(judgement.outcomes);
@@ -452,9 +458,8 @@ impl Tuner {
 
     /// Works out which knobs may be turned where, and tells guard and strategy.
     fn offer(&self, state: &mut State) {
-        let offered = self.offered(&state.config);
-        state.guard.offer(offered.clone());
-        self.strategies.offer(offered);
+        state.offered = self.offered(&state.config);
+        self.strategies.offer(state.offered.clone());
     }
 
     /// The engine did not start with what an earlier run had found: it runs with the configuration's values, and so do we.

@@ -59,7 +59,7 @@ fn what_cannot_be_tested_is_explained() {
     assert!(error(&["aggressive", "--scenario", "rush-hour"]).contains("steady, burst"));
     assert!(error(&["quantization-advisor"]).contains("tunes nothing"));
     assert!(error(&["aggressive", "--param", "pace=2", "--duration", "60s"]).contains("pace"));
-    assert!(error(&["nothing-of-that-name"]).contains("is neither a file, a built-in strategy"));
+    assert!(error(&["nothing-of-that-name"]).contains("is neither a file nor a built-in strategy"));
 }
 
 #[test]

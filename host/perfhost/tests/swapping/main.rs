@@ -33,13 +33,15 @@ fn dozens_of_swaps_under_load_fail_no_request_and_each_is_planned_by_one_generat
     let provider = Provider::start();
     let host = Running::start(&provider.url());
     let clients = Clients::start(host.port(), CONNECTIONS);
+    let files = tempfile::tempdir().unwrap();
     let mut expected = Vec::new();
     for round in 0..8 {
         for swap in ["conservative", "new balanced", "aggressive", "rollback", "new conservative"] {
             let answer = match swap.split_once(' ') {
                 Some((_, name)) => {
-                    let bytes = other_bytes(name, expected.len());
-                    host.post("/api/strategies?name=new", "application/wasm", &bytes)
+                    let file = files.path().join("new.wasm");
+                    std::fs::write(&file, other_bytes(name, expected.len())).unwrap();
+                    host.post("/api/strategies", "application/json", json!({ "name": file }).to_string().as_bytes())
                 }
                 None if swap == "rollback" => host.post("/api/strategies/rollback", "application/json", b"{}"),
                 None => {

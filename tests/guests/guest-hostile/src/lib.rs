@@ -103,6 +103,7 @@ impl exports::perfhost::strategy::control::Guest for Hostile {
             "recurse" => drop(std::hint::black_box(recurse(0))),
             "trap" => fall_over(),
             "flood" => (0..10_000).for_each(|line| log::write(log::Level::Info, &format!("line {line}"))),
+            "leak" => HOARD.with_borrow_mut(|hoard| hoard.push(vec![1; 1 << 20])),
             "remember" => STATE.with_borrow_mut(|state| state.push(b'x')),
             _ => {}
         });

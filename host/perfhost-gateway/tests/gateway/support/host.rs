@@ -175,9 +175,16 @@ impl Control for Recorded {
     }
 
     fn load(&self, source: StrategySource) -> Result<serde_json::Value, ControlError> {
-        if source == StrategySource::Named("broken".to_owned()) {
-            let message = "broken: not WebAssembly".to_owned();
-            return Err(ControlError::Invalid { code: "not-wasm".to_owned(), message });
+        match &source {
+            StrategySource::Named { name, .. } if name == "broken" => {
+                let message = "broken: not WebAssembly".to_owned();
+                return Err(ControlError::Invalid { code: "not-wasm".to_owned(), message });
+            }
+            StrategySource::Named { name, .. } if name == "forbidden" => {
+                let message = "add \"oci\" to trust.api_sources".to_owned();
+                return Err(ControlError::Refused { code: "not-allowed".to_owned(), message });
+            }
+            _ => {}
         }
         self.loads.lock().unwrap().push(source);
         Ok(json!({ "loaded": true }))

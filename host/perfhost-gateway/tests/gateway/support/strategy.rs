@@ -1,10 +1,12 @@
 //! A strategy written in Rust, whose plan is the test's.
 
+use std::time::Duration;
+
 use perfhost_strategy::advice::{Advice, Choice};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::Hardware;
 use perfhost_strategy::plan::FleetNames;
-use perfhost_strategy::strategy::{Description, Identity, World};
+use perfhost_strategy::strategy::{Allowance, Description, Identity, World};
 use perfhost_strategy::{Candidate, Observation, Outcome, Plan, PlanRequest, Proposal, Strategy, StrategyError};
 
 type Planner = Box<dyn Fn(&PlanRequest, &[Candidate]) -> Result<Plan, StrategyError> + Send + Sync>;
@@ -12,6 +14,7 @@ type Planner = Box<dyn Fn(&PlanRequest, &[Candidate]) -> Result<Plan, StrategyEr
 pub(crate) struct Double {
     identity: Identity,
     description: Description,
+    allowance: Allowance,
     plan: Planner,
 }
 
@@ -31,7 +34,13 @@ impl Double {
             world: World::Strategy,
             source: "built-in".to_owned(),
         };
-        Self { identity, description: Description::default(), plan: Box::new(plan) }
+        Self { identity, description: Description::default(), allowance: Allowance::default(), plan: Box::new(plan) }
+    }
+
+    /// With a budget of its own.
+    pub(crate) fn within(mut self, plan_budget: Duration) -> Self {
+        self.allowance.plan_budget = Some(plan_budget);
+        self
     }
 
     /// The host's plan, changed.
@@ -51,6 +60,10 @@ impl Strategy for Double {
 
     fn description(&self) -> &Description {
         &self.description
+    }
+
+    fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     fn configure(&self, _: &[(String, String)], _: &[OfferedKnob]) -> Result<(), StrategyError> {

@@ -7,7 +7,7 @@ use crate::cli::{Output, pair};
 /// Flags of `plugin bench`.
 #[derive(Debug, Clone, Args)]
 pub struct BenchFlags {
-    /// A path, or the name of a built-in strategy
+    /// A path, an https:// address with #sha256=HEX, an oci:// reference, or the name of a built-in strategy
     pub plugin: String,
     /// Parameter to configure it with: name=value. Repeat for several
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]

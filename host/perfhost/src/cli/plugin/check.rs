@@ -9,7 +9,7 @@ use crate::cli::{Output, pair};
 /// Flags of `plugin check`. Exit codes: 0 no errors, 1 errors, 2 wrong usage.
 #[derive(Debug, Clone, Args)]
 pub struct CheckFlags {
-    /// A path, or the name of a built-in strategy
+    /// A path, an https:// address with #sha256=HEX, an oci:// reference, or the name of a built-in strategy
     pub plugin: String,
     /// Parameter to configure it with: name=value. Repeat for several
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]

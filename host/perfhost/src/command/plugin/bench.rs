@@ -14,9 +14,9 @@ use perfhost_wasm::{Limits, NoHistory, PluginSource, Stage};
 use serde::Serialize;
 
 use crate::cli::BenchFlags;
+use crate::command::plugin_file::read;
 use crate::command::print::{self, bytes, number, table};
 use crate::command::sandbox::Sandbox;
-use crate::service::strategies::read;
 use times::Times;
 
 /// Numbers of candidates for which plans are measured.
@@ -73,7 +73,7 @@ struct Budgets {
 }
 
 pub(super) fn bench(flags: &BenchFlags) -> Result<()> {
-    let source = read(&flags.plugin)?;
+    let source = read(&flags.plugin, None)?;
     let most = Duration::from_secs(flags.seconds);
     let limits = Limits::default();
     let sandbox = Sandbox::new(limits.clone())?;

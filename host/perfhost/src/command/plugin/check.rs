@@ -16,9 +16,9 @@ use perfhost_wasm::{Answer, Inspection, LimitInForce, Limits, LoadError, NoHisto
 use serde::Serialize;
 
 use crate::cli::CheckFlags;
+use crate::command::plugin_file::read;
 use crate::command::print;
 use crate::command::sandbox::Sandbox;
-use crate::service::strategies::read;
 
 /// Share of a limit from which a size is worth a warning: the next version may be larger.
 const NEAR_ITS_LIMIT: f64 = 0.9;
@@ -36,7 +36,7 @@ struct Checked {
     findings: Vec<Finding>,
     /// Bytes of what has a limit.
     sizes: Vec<Size>,
-    /// What holds for one strategy and its calls.
+    /// What it was held to: every limit, with its default.
     limits: Vec<LimitInForce>,
     /// Every loading stage, imports and description.
     inspection: Inspection,
@@ -56,7 +56,7 @@ struct Size {
 }
 
 pub(super) fn check(flags: &CheckFlags) -> Result<()> {
-    let source = read(&flags.plugin)?;
+    let source = read(&flags.plugin, None)?;
     let recorded = flags.recorded.as_deref().map(recorded::cases).transpose()?.unwrap_or_default();
     let limits = Limits::default();
     let sandbox = Sandbox::new(limits.clone())?;

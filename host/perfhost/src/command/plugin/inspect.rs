@@ -2,20 +2,34 @@
 
 use anyhow::Result;
 use perfhost_wasm::{Inspection, Runtime, RuntimeConfig};
+use serde::Serialize;
 
 use crate::cli::Output;
 use crate::command::print::{self, bytes, number, table};
-use crate::service::strategies::read;
+use crate::plugin_source::Intake;
+use crate::plugin_source::provenance::Provenance;
+
+/// What is learnt of a plugin, and where it came from.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    inspection: Inspection,
+    provenance: Provenance,
+}
 
 pub(super) fn inspect(plugin: &str, output: Output) -> Result<()> {
-    let runtime = Runtime::new(RuntimeConfig::default())?;
-    let inspection = runtime.inspect(&read(plugin)?);
-    print::print(&inspection, output, layout)?;
-    anyhow::ensure!(inspection.error.is_none(), "{plugin} cannot be put in service; see the failed stage above");
+    let intake = Intake::of_command(None)?;
+    let fetched = intake.read(plugin, None)?;
+    let runtime = Runtime::new(RuntimeConfig { cache_dir: None, limits: intake.limits() })?;
+    let inspection = runtime.inspect_under(&fetched.source, &|name| intake.terms(name));
+    let report = Report { inspection, provenance: fetched.provenance };
+    print::print(&report, output, layout)?;
+    anyhow::ensure!(report.inspection.error.is_none(), "{plugin} cannot be put in service; see the failed stage above");
     Ok(())
 }
 
-fn layout(inspection: &Inspection) -> String {
+fn layout(report: &Report) -> String {
+    let inspection = &report.inspection;
     let mut text = String::new();
     if let Some(known) = &inspection.description {
         text += &format!("{} {}: {}\ngoal: {}\n", known.name, known.version, known.summary, known.goal);
@@ -40,6 +54,14 @@ fn layout(inspection: &Inspection) -> String {
         bytes(inspection.file_bytes as f64),
         inspection.digest
     );
+    text += &format!("from: {}, signature {}\n", report.provenance.kind, report.provenance.signature.words());
+    if let Some(pinned) = &report.provenance.pinned {
+        text += &format!("always the same bytes: {pinned}\n");
+    }
+    if let Some(allowance) = &inspection.allowance {
+        let limits: Vec<String> = allowance.limits.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        text += &format!("granted: {}\nlimits: {}\n", allowance.grants, limits.join(", "));
+    }
     if !inspection.imports.is_empty() {
         let names: Vec<&str> = inspection.imports.iter().map(|import| import.name.as_str()).collect();
         text += &format!("imports: {}\n", names.join(", "));

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::built_in;
 use crate::cli::ClientFlags;
 use crate::command::client::Client;
+use crate::command::plugin_file::read;
 use crate::command::print::{self, digest, moment, table};
-use crate::service::strategies::read;
 
 const HEADER: &[&str] = &["STATE", "NAME", "VERSION", "DIGEST", "WORLD", "SOURCE", "SUMMARY"];
 
@@ -67,7 +67,7 @@ fn offline() -> Result<Vec<Value>> {
     let runtime = Runtime::new(RuntimeConfig::default())?;
     let mut list = Vec::new();
     for (name, _) in built_in::BUILT_IN {
-        let inspection = runtime.inspect(&read(name)?);
+        let inspection = runtime.inspect(&read(name, None)?);
         let description = inspection.description.as_ref().with_context(|| format!("{name} does not load"))?;
         list.push(json!({
             "name": description.name, "version": description.version, "world": inspection.world,

@@ -1,22 +1,19 @@
 //! `perfhost plugin load|swap|rollback`: which strategies a running host has, and which of them is in service.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::send::send;
 use crate::cli::ClientFlags;
 use crate::command::client::Client;
 use crate::command::print;
 
-const JSON: &str = "application/json";
-
-pub(super) fn swap(plugin: &str, flags: &ClientFlags) -> Result<()> {
-    print::print(&send(plugin, "", flags)?, flags.output, in_service)
+pub(super) fn swap(plugin: &str, is_upload: bool, flags: &ClientFlags) -> Result<()> {
+    print::print(&send(plugin, is_upload, true, flags)?, flags.output, in_service)
 }
 
-pub(super) fn load(plugin: &str, flags: &ClientFlags) -> Result<()> {
-    print::print(&send(plugin, "in_service=false", flags)?, flags.output, |answer| {
+pub(super) fn load(plugin: &str, is_upload: bool, flags: &ClientFlags) -> Result<()> {
+    print::print(&send(plugin, is_upload, false, flags)?, flags.output, |answer| {
         let strategy = &answer["at_hand"];
         format!("at hand: {}; put it in service with `perfhost plugin swap {}`", name(strategy), digits(strategy))
     })
@@ -24,26 +21,9 @@ pub(super) fn load(plugin: &str, flags: &ClientFlags) -> Result<()> {
 
 pub(super) fn rollback(to: Option<u64>, flags: &ClientFlags) -> Result<()> {
     let body = to.map_or(json!({}), |generation| json!({ "to": generation }));
-    let answer = Client::new(flags).post("/api/strategies/rollback", JSON, body.to_string().as_bytes())?;
+    let answer =
+        Client::new(flags).post("/api/strategies/rollback", "application/json", body.to_string().as_bytes())?;
     print::print(&answer, flags.output, in_service)
-}
-
-/// Sends a file that is here, or the name of something that the host has.
-fn send(plugin: &str, query: &str, flags: &ClientFlags) -> Result<Value> {
-    let client = Client::new(flags);
-    let path = Path::new(plugin);
-    if !path.is_file() {
-        return client.post(
-            &format!("/api/strategies?{query}"),
-            JSON,
-            json!({ "name": plugin }).to_string().as_bytes(),
-        );
-    }
-    let bytes = std::fs::read(path).with_context(|| format!("reading {plugin}"))?;
-    let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let name: String =
-        file.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
-    client.post(&format!("/api/strategies?name={name}&{query}"), "application/wasm", &bytes)
 }
 
 fn in_service(answer: &Value) -> String {

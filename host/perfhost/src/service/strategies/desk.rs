@@ -8,30 +8,35 @@ use perfhost_strategy::Strategy;
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::plan::FleetNames;
 use perfhost_strategy::strategy::World;
+use perfhost_wasm::Terms;
 use serde::Serialize;
 
 use super::{Parameters, SwapError};
+use crate::plugin_source::provenance::Provenance;
 
 /// Strategies that are held in memory beside the one in service. They hold compiled code, no instances.
 const MOST_AT_HAND: usize = 12;
 
-/// A loaded strategy, and the file that it was read from, if any.
+/// A loaded strategy.
 #[derive(Clone)]
 pub(super) struct Held {
     pub(super) strategy: Arc<dyn Strategy>,
+    /// The file that it was read from, if any.
     pub(super) path: Option<PathBuf>,
+    /// Where it came from.
+    pub(super) provenance: Provenance,
+    /// What it was loaded under.
+    pub(super) terms: Terms,
 }
 
 /// A strategy that failed again and again, while the fallback serves.
 #[derive(Clone)]
 pub struct Retired {
-    /// Which.
-    pub strategy: Arc<dyn Strategy>,
+    pub(super) held: Held,
     /// The failure that was one too many.
     pub cause: String,
     /// When it is tried again, Unix time in milliseconds.
     pub retry_at_ms: u64,
-    pub(super) path: Option<PathBuf>,
     /// The number of the generation that it was.
     pub(super) place: u64,
 }
@@ -63,6 +68,13 @@ pub(super) struct Desk {
     pub(super) last_refused: Option<Refusal>,
     /// The digest of each file's content as it was read last. Files that nothing in memory came from are forgotten.
     read: BTreeMap<PathBuf, String>,
+}
+
+impl Retired {
+    /// Which.
+    pub fn strategy(&self) -> &Arc<dyn Strategy> {
+        &self.held.strategy
+    }
 }
 
 impl Held {
@@ -99,8 +111,7 @@ impl Desk {
 
     /// All that are in memory.
     pub(super) fn held(&self) -> impl Iterator<Item = Held> {
-        let retired =
-            self.retired.iter().map(|retired| Held { strategy: retired.strategy.clone(), path: retired.path.clone() });
+        let retired = self.retired.iter().map(|retired| retired.held.clone());
         self.at_hand.iter().cloned().chain([self.serving.clone()]).chain(retired)
     }
 
@@ -128,6 +139,11 @@ impl Desk {
         }
     }
 
+    /// Whether this was the file's content when it was read last.
+    pub(super) fn was_read(&self, path: &Path, digest: &str) -> bool {
+        self.read.get(path).is_some_and(|before| before == digest)
+    }
+
     /// Notes a file's content; whether it is another than was read before. One that is seen for the first time is no news:
     /// what came from it was kept since an earlier time, and was chosen as it was then.
     pub(super) fn is_news(&mut self, path: &Path, digest: &str) -> bool {
@@ -141,9 +157,14 @@ impl Desk {
     pub(super) fn serve(&mut self, next: Held) {
         self.at_hand.retain(|known| known.digest() != next.digest());
         let before = std::mem::replace(&mut self.serving, next);
-        if self.retired.as_ref().is_none_or(|retired| retired.strategy.identity().digest != before.digest()) {
+        if self.retired.as_ref().is_none_or(|retired| retired.held.digest() != before.digest()) {
             self.keep(before);
         }
+    }
+
+    /// The knobs on offer that this strategy may turn.
+    pub(super) fn offered_to(&self, strategy: &dyn Strategy) -> Vec<OfferedKnob> {
+        strategy.allowance().grants.of_offered(&self.knobs)
     }
 
     /// Tells a strategy its parameters, knobs and, between the two, lets `learned` give it what it knows; then the fleet.
@@ -153,7 +174,7 @@ impl Desk {
         if identity.world == World::Advisor {
             return Err(SwapError::OnlyAdvises(identity.name.clone()));
         }
-        next.configure(&(self.parameters)(&identity.name), &self.knobs).map_err(refused)?;
+        next.configure(&(self.parameters)(&identity.name), &self.offered_to(next)).map_err(refused)?;
         learned();
         if identity.world == World::Strategy {
             next.fleet(&self.fleet).map_err(refused)?;

@@ -7,13 +7,16 @@ use perfhost_wasm::LoadError;
 use thiserror::Error;
 
 use crate::built_in;
+use crate::plugin_source::digest::DigestError;
+use crate::plugin_source::error::SourceError;
 
 /// Why a strategy was not put in service.
 #[derive(Debug, Error)]
 pub enum SwapError {
     /// Nothing goes by that name.
     #[error(
-        "{0:?} is neither a file, a built-in strategy ({names}), nor one at hand or kept (see `perfhost plugin list`)",
+        "{0:?} is neither a file, a built-in strategy ({names}), nor one at hand or kept (see `perfhost plugin list`); an \
+         address begins with https:// or oci://",
         names = built_in::names()
     )]
     Unknown(String),
@@ -25,14 +28,12 @@ pub enum SwapError {
         /// What it may be, each as `name@version (digest)`.
         among: Vec<String>,
     },
-    /// The file cannot be read.
-    #[error("{path}: {error}")]
-    Read {
-        /// The file.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
+    /// It cannot be had, is not what was asked for, or is not trusted.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The digest that was asked for does not read.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
     /// It does not load.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -81,7 +82,11 @@ impl SwapError {
 
     /// A plugin was refused for what it is, and not because of what was asked for.
     pub(super) fn is_about_a_plugin(&self) -> bool {
-        matches!(self, Self::Read { .. } | Self::Load(_) | Self::Configure { .. } | Self::OnlyAdvises(_))
+        match self {
+            Self::Source(error) => error.is_about_the_plugin(),
+            Self::Load(_) | Self::Configure { .. } | Self::OnlyAdvises(_) => true,
+            _ => false,
+        }
     }
 
     /// A stable word for each kind, for programs.
@@ -89,7 +94,8 @@ impl SwapError {
         match self {
             SwapError::Unknown(_) => "unknown",
             SwapError::Ambiguous { .. } => "ambiguous",
-            SwapError::Read { .. } => "read",
+            SwapError::Source(error) => error.code(),
+            SwapError::Digest(_) => "bad-digest",
             SwapError::Load(error) => error.failure.code(),
             SwapError::Configure { .. } => "refused_configuration",
             SwapError::OnlyAdvises(_) => "only_advises",

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use perfhost_strategy::Strategy;
+use perfhost_strategy::{Grant, Strategy};
 use perfhost_telemetry::{LearnedState, Store};
 use tracing::{info, warn};
 
@@ -27,8 +27,12 @@ impl Learned {
         Self { store, since_ms: if is_fresh { now_ms() } else { 0 }, last: Mutex::default() }
     }
 
-    /// Asks a strategy what it has learned and keeps it, if it is something new. Returns it all the same.
+    /// Asks a strategy what it has learned and keeps it, if it is something new. Returns it all the same. One without the
+    /// grant is not asked.
     pub(super) fn keep(&self, strategy: &dyn Strategy) -> Option<LearnedState> {
+        if !strategy.allowance().grants.allow(Grant::State) {
+            return None;
+        }
         let identity = strategy.identity();
         let state = strategy
             .save()
@@ -52,11 +56,15 @@ impl Learned {
     }
 
     /// Gives `next` what is known: what the strategy before it has just learned if that has the same name, else what the
-    /// name has learned last; and where it does not know the form of that, what it learned itself.
+    /// name has learned last; and where it does not know the form of that, what it learned itself. One without the grant is
+    /// given nothing.
     pub(super) fn hand_on(&self, next: &dyn Strategy, before: Option<&Arc<dyn Strategy>>) {
         let identity = next.identity();
         let handed_on =
             before.and_then(|before| self.keep(before.as_ref())).filter(|state| state.strategy == identity.name);
+        if !next.allowance().grants.allow(Grant::State) {
+            return;
+        }
         let stored = self
             .store
             .learned(&identity.name)

@@ -14,6 +14,9 @@ use perfhost_wasm::PluginSource;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use crate::plugin_source::Plugin;
+use crate::plugin_source::provenance::Provenance;
+
 /// Files that are kept at most.
 const MOST_FILES: usize = 32;
 
@@ -36,6 +39,8 @@ pub struct Label {
     pub source: String,
     /// The file that it was read from, which may hold something else by now.
     pub path: Option<PathBuf>,
+    /// What vouched for it when it came.
+    pub provenance: Provenance,
     /// Size of the file.
     pub bytes: u64,
 }
@@ -68,25 +73,28 @@ impl Shelf {
         Ok(Self { folder, most_files: MOST_FILES, most_bytes: MOST_BYTES, labels })
     }
 
-    /// Keeps a strategy's file. What was used longest ago makes room, but nothing of `needed` (digests). That it cannot be
-    /// kept is a warning: the strategy works, only a rollback to it after a restart will not.
-    pub(super) fn keep(&self, identity: &Identity, path: Option<&Path>, bytes: &[u8], needed: &[String]) {
+    /// Keeps a strategy's file, and how it came last. What was used longest ago makes room, but nothing of `needed`
+    /// (digests). That it cannot be kept is a warning: the strategy works, only a rollback to it after a restart will not.
+    pub(super) fn keep(&self, identity: &Identity, plugin: &Plugin, needed: &[String]) {
         let label = Label {
             digest: identity.digest.clone(),
             name: identity.name.clone(),
             version: identity.version.clone(),
-            source: identity.source.clone(),
-            path: path.map(Path::to_owned),
-            bytes: bytes.len() as u64,
+            source: plugin.source.name.clone(),
+            path: plugin.path.clone(),
+            provenance: plugin.provenance.clone(),
+            bytes: plugin.source.bytes.len() as u64,
         };
         let mut labels = self.labels.lock();
-        if let Some(at) = labels.iter().position(|known| known.digest == label.digest) {
-            let known = labels.remove(at);
-            touch(&self.file(&known.digest, PLUGIN));
-            labels.push(known);
-            return;
-        }
-        if let Err(error) = self.write(&label, bytes) {
+        let at = labels.iter().position(|known| known.digest == label.digest);
+        let written = match at.map(|at| labels.remove(at)) {
+            Some(known) => {
+                touch(&self.file(&known.digest, PLUGIN));
+                if known == label { Ok(()) } else { self.write_label(&label) }
+            }
+            None => self.write(&label, &plugin.source.bytes),
+        };
+        if let Err(error) = written {
             warn!(strategy = label.name, %error, "its file was not kept; there is no way back to it after a restart");
             return;
         }
@@ -94,12 +102,12 @@ impl Shelf {
         self.make_room(&mut labels, needed);
     }
 
-    /// The plugin of this digest; `None` when it is not kept, or not what it was.
-    pub(super) fn read(&self, digest: &str) -> Option<(PluginSource, Label)> {
+    /// The plugin of this digest, as it came last; `None` when it is not kept, or not what it was.
+    pub(super) fn read(&self, digest: &str) -> Option<Plugin> {
         let label = self.labels.lock().iter().find(|label| label.digest == digest)?.clone();
         let path = self.file(digest, PLUGIN);
         let bytes = fs::read(&path).inspect_err(|error| warn!(%error, digest, "a kept plugin cannot be read")).ok()?;
-        let source = PluginSource { name: label.source.clone(), bytes };
+        let source = PluginSource { name: label.source, bytes };
         if source.digest() != digest {
             warn!(digest, "a kept plugin is not what it was, and is removed");
             let mut labels = self.labels.lock();
@@ -108,7 +116,7 @@ impl Shelf {
             return None;
         }
         touch(&path);
-        Some((source, label))
+        Some(Plugin { source, path: label.path, provenance: label.provenance })
     }
 
     /// What is kept; what was used last comes last.
@@ -128,8 +136,12 @@ impl Shelf {
 
     /// The label first: a plugin without one would be removed at the next start.
     fn write(&self, label: &Label, bytes: &[u8]) -> io::Result<()> {
-        write_whole(&self.file(&label.digest, LABEL), &serde_json::to_vec(label)?)?;
+        self.write_label(label)?;
         write_whole(&self.file(&label.digest, PLUGIN), bytes)
+    }
+
+    fn write_label(&self, label: &Label) -> io::Result<()> {
+        write_whole(&self.file(&label.digest, LABEL), &serde_json::to_vec(label)?)
     }
 
     fn remove(&self, digest: &str) {
@@ -179,22 +191,34 @@ mod tests {
     use perfhost_strategy::strategy::World;
 
     use super::*;
+    use crate::plugin_source::digest::Digest;
+    use crate::plugin_source::kind::Kind;
+    use crate::plugin_source::provenance::SignatureState;
 
-    fn identity(bytes: &[u8]) -> Identity {
-        let source = PluginSource { name: "test".to_owned(), bytes: bytes.to_vec() };
-        Identity {
-            name: "one".to_owned(),
-            version: "1.0.0".to_owned(),
-            digest: source.digest(),
-            world: World::Tuner,
-            source: source.name,
+    fn plugin(bytes: &[u8], kind: Kind) -> Plugin {
+        let (pinned, digest, signature) = (None, Digest::of(bytes), SignatureState::NotChecked);
+        Plugin {
+            source: PluginSource { name: "test".to_owned(), bytes: bytes.to_vec() },
+            path: (kind == Kind::Path).then(|| PathBuf::from("/somewhere/one.wasm")),
+            provenance: Provenance { kind, pinned, digest, signature },
         }
     }
 
-    fn keep(shelf: &Shelf, bytes: &[u8], needed: &[String]) -> String {
-        let identity = identity(bytes);
-        shelf.keep(&identity, Some(Path::new("/somewhere/one.wasm")), bytes, needed);
+    fn keep_from(shelf: &Shelf, bytes: &[u8], kind: Kind, needed: &[String]) -> String {
+        let plugin = plugin(bytes, kind);
+        let identity = Identity {
+            name: "one".to_owned(),
+            version: "1.0.0".to_owned(),
+            digest: plugin.source.digest(),
+            world: World::Tuner,
+            source: plugin.source.name.clone(),
+        };
+        shelf.keep(&identity, &plugin, needed);
         identity.digest
+    }
+
+    fn keep(shelf: &Shelf, bytes: &[u8], needed: &[String]) -> String {
+        keep_from(shelf, bytes, Kind::Path, needed)
     }
 
     fn digests(shelf: &Shelf) -> Vec<String> {
@@ -204,10 +228,14 @@ mod tests {
     #[test]
     fn what_is_kept_is_there_after_a_restart_with_where_it_came_from() {
         let folder = tempfile::tempdir().unwrap();
-        let digest = keep(&Shelf::open(folder.path().to_owned()).unwrap(), b"bytes", &[]);
-        let (source, label) = Shelf::open(folder.path().to_owned()).unwrap().read(&digest).unwrap();
-        assert_eq!((source.name.as_str(), source.bytes.as_slice()), ("test", &b"bytes"[..]));
-        assert_eq!((label.name.as_str(), label.path.unwrap().to_str()), ("one", Some("/somewhere/one.wasm")));
+        for kind in [Kind::Path, Kind::BuiltIn, Kind::Oci] {
+            let digest = keep_from(&Shelf::open(folder.path().to_owned()).unwrap(), b"bytes", kind, &[]);
+            let shelf = Shelf::open(folder.path().to_owned()).unwrap();
+            let (found, expected) = (shelf.read(&digest).unwrap(), plugin(b"bytes", kind));
+            assert_eq!((found.source.name, found.source.bytes), (expected.source.name, expected.source.bytes));
+            assert_eq!((found.path, found.provenance), (expected.path, expected.provenance), "the last way it came");
+            assert_eq!(shelf.labels()[0].name, "one");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tracing::{debug, info};
 
 use super::Strategies;
 use crate::config::Config;
+use crate::plugin_source::beside;
 
 /// Time between two looks at a file. One that is the same in two looks in a row is taken to be whole.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -29,10 +31,17 @@ pub struct Watcher {
     files: BTreeMap<PathBuf, File>,
 }
 
+/// What a plugin and its signature were at one look. A signature may come after its plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    plugin: Entry,
+    signature: Option<Entry>,
+}
+
 /// What tells one content of a path from another without reading it. The time of the last change of the file's data can be
 /// set by anybody, the one of its entry (`changed`) by nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct Entry {
     device: u64,
     inode: u64,
     length: u64,
@@ -79,6 +88,7 @@ impl Watcher {
             return;
         }
         let watched = self.strategies.files();
+        let most_bytes = self.strategies.intake().limits().max_file_bytes;
         self.files.retain(|path, _| watched.contains(path));
         for path in watched {
             let file = self.files.entry(path.clone()).or_insert_with(|| {
@@ -86,7 +96,7 @@ impl Watcher {
                 File::default()
             });
             if file.look(stamp(&path))
-                && let Some(bytes) = file.read(&path)
+                && let Some(bytes) = file.read(&path, most_bytes)
             {
                 self.strategies.file_changed(&path, bytes);
             }
@@ -109,9 +119,10 @@ impl File {
         true
     }
 
-    /// The whole content; `None` when it changed meanwhile, and is looked at again.
-    fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
-        let bytes = std::fs::read(path).inspect_err(|error| debug!(file = %path.display(), %error, "not read")).ok();
+    /// The whole content, or a byte more than is allowed of it; `None` when it changed meanwhile, and is looked at again.
+    fn read(&mut self, path: &Path, most_bytes: u64) -> Option<Vec<u8>> {
+        let bytes =
+            read(path, most_bytes + 1).inspect_err(|error| debug!(file = %path.display(), %error, "not read")).ok();
         let is_the_same = stamp(path) == self.read;
         if !is_the_same || bytes.is_none() {
             self.read = None;
@@ -120,9 +131,19 @@ impl File {
     }
 }
 
+fn read(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(most_bytes).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn stamp(path: &Path) -> Option<Stamp> {
+    Some(Stamp { plugin: entry(path)?, signature: entry(&beside(path)) })
+}
+
+fn entry(path: &Path) -> Option<Entry> {
     let metadata: Metadata = std::fs::metadata(path).ok().filter(Metadata::is_file)?;
-    Some(Stamp {
+    Some(Entry {
         device: metadata.dev(),
         inode: metadata.ino(),
         length: metadata.len(),
@@ -136,7 +157,8 @@ mod tests {
     use super::*;
 
     fn of(content: u64) -> Option<Stamp> {
-        Some(Stamp { device: 1, inode: 1, length: content, modified: (0, 0), changed: (0, 0) })
+        let plugin = Entry { device: 1, inode: 1, length: content, modified: (0, 0), changed: (0, 0) };
+        Some(Stamp { plugin, signature: None })
     }
 
     /// In which of these looks the file is read.
@@ -177,6 +199,25 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_that_comes_after_its_plugin_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wasm");
+        std::fs::write(&path, "one").unwrap();
+        let before = stamp(&path);
+        std::fs::write(folder.path().join("a.wasm.sig"), "signed").unwrap();
+        assert!(before.is_some() && stamp(&path) != before);
+    }
+
+    #[test]
+    fn of_a_file_that_is_too_large_one_byte_too_many_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wasm");
+        std::fs::write(&path, [0; 1_000]).unwrap();
+        let mut file = File { read: stamp(&path), unsettled: None };
+        assert_eq!(file.read(&path, 10).map(|bytes| bytes.len()), Some(11));
+    }
+
+    #[test]
     fn what_changes_while_it_is_read_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.wasm");
@@ -185,8 +226,8 @@ mod tests {
         let before = stamp(&path);
         assert!(!file.look(before) && file.look(before));
         std::fs::write(&path, "longer").unwrap();
-        assert_eq!(file.read(&path), None);
+        assert_eq!(file.read(&path, 100), None);
         assert!(!file.look(stamp(&path)) && file.look(stamp(&path)));
-        assert_eq!(file.read(&path).as_deref(), Some(&b"longer"[..]));
+        assert_eq!(file.read(&path, 100).as_deref(), Some(&b"longer"[..]));
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn layout(checked: &Checked) -> String {
         })
         .collect();
     text += &format!("\n{}", table(&["SIZE OF", "IS", "ALLOWED"], &sizes));
-    text += &format!("\nlimits of one strategy: {}\n", limits(checked));
+    text += &format!("\nlimits: {}\n", limits(checked));
     if let Some(figures) = &checked.conformance {
         text += &format!(
             "\nconformance run with seed {}: {} observations ({} recorded), {} proposals and {} plans judged, {} calls on {} \

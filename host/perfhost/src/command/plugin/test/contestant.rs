@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::past::Past;
 use crate::cli::{LibraryFlags, TestFlags};
 use crate::command::library;
-use crate::service::strategies::read;
+use crate::command::plugin_file::read;
 
 /// A contestant and how it did in one scenario.
 #[derive(Debug, Serialize)]
@@ -39,10 +39,11 @@ impl Plugins {
         let of_library = LibraryFlags { library_dir: flags.library_dir.clone(), output: flags.output };
         // Compiling some languages takes many seconds; where the folder cannot be had, it is done each time.
         let cache_dir = library::folders(&of_library).ok().map(|folders| folders.library.join("compiled"));
+        let library_dir = flags.library_dir.as_deref();
         Ok(Self {
             runtime: Runtime::new(RuntimeConfig { cache_dir, ..RuntimeConfig::default() })?,
-            strategy: read(&flags.plugin)?,
-            baseline: read(&flags.baseline)?,
+            strategy: read(&flags.plugin, library_dir)?,
+            baseline: read(&flags.baseline, library_dir)?,
             parameters: flags.param.clone(),
         })
     }
