@@ -54,7 +54,7 @@ def test_rules_in_a_file_are_followed_and_taken_back(start, tmp_path):
 WRONG = [
     ("when = 'cpu_usge > 7'\ndo = 'shed_load'", ["rule[1].when", "rule 2 (second)", "cpu_usge", "did you mean `cpu_usage`"]),
     ("when = 'cpu_usage > 8'\ndo = ['shed_load', 'shed_lod']", ["rule[1].do[1]", "rule 2 (second)", "did you mean `shed_load`"]),
-    ("when = 'cpu_usage > 8'\ndo = 7", ["line ", "an action or a list of actions"]),
+    ("when = 'cpu_usage > 8'\ndo = 7", ["line ", "a text or a list of texts"]),
     ("when = 'cpu_usage > 8'\ndo = 'set retries = 99'", ["rule[1].do", "rule 2 (second)", "retries", "0 to 10"]),
     ("when = 'error_rate > 200%'\ndo = 'shed_load'", ["rule[1].when", "rule 2 (second)", "never above 1"]),
     ("when = 'cpu_usage > 8'\nuntil = 'cpu_usage < 9'\ndo = 'shed_load'", ["rule[1]", "rule 2 (second)", "`until`", "allowed is"]),

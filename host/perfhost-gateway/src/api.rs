@@ -5,13 +5,14 @@
 //! - `reply`: answers, and errors as `{"error":{"code","message"}}`
 //! - `recorded`: what history says of a range, for those below
 //! - `aggregates`, `dashboard`, `findings`, `comparing`, `capacity`, `profile`, `tuning`, `reports`: what it means
-//! - `system`, `metrics`, `strategies`, `decisions`, `experiments`, `cache`: the other handlers
+//! - `system`, `metrics`, `strategies`, `decisions`, `experiments`, `alerts`, `cache`: the other handlers
 //! - `stream`, `websocket`: the live feed
 //!
 //! Handlers that read the store or ask the process around the gateway run on the blocking pool, so that the streams on
 //! the same worker do not wait for them.
 
 mod aggregates;
+mod alerts;
 mod cache;
 mod capacity;
 mod comparing;
@@ -117,6 +118,14 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
         Endpoint::StopExperiment => experiments::stop(services, named, request).await,
         Endpoint::ExperimentReport => experiments::report(services, named, &query).await,
         Endpoint::Feedback => experiments::feedback(services, request).await,
+        Endpoint::ActiveAlerts => alerts::active(services).await,
+        Endpoint::AlertRules => alerts::rules(services).await,
+        Endpoint::AlertHistory => alerts::history(services, &query).await,
+        Endpoint::AlertStatistics => alerts::statistics(services, &query).await,
+        Endpoint::Acknowledge => alerts::acknowledge(services, named, request).await,
+        Endpoint::Silence => alerts::silence(services, named, request).await,
+        Endpoint::EndSilence => alerts::end_silence(services, named).await,
+        Endpoint::TestChannel => alerts::test(services, named).await,
         Endpoint::CacheStats => Ok(cache::stats(services)),
         Endpoint::ClearCache => Ok(cache::clear(services)),
     }

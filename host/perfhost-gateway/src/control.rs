@@ -2,6 +2,8 @@
 //!
 //! The gateway knows neither how strategies are loaded nor who turns knobs; the binary implements [`Control`].
 
+use std::time::Duration;
+
 use serde_json::Value;
 use thiserror::Error;
 
@@ -27,6 +29,79 @@ pub enum StrategySource {
         /// Its signature in base64, as `cosign sign-blob` writes it.
         signature: Option<String>,
     },
+}
+
+/// What is asked of alerts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlertsAsk {
+    /// What is pending or fires, silences, and how the channels do.
+    Active,
+    /// The rules.
+    Rules,
+    /// What fired, newest first.
+    History {
+        /// How many at most.
+        limit: usize,
+        /// Only those with a smaller number.
+        before: Option<u64>,
+        /// Only of this rule.
+        rule: Option<String>,
+    },
+    /// How often and how long what fired.
+    Statistics {
+        /// Since then, Unix time in milliseconds.
+        since_ms: Option<u64>,
+    },
+    /// Somebody takes an alert on.
+    Acknowledge {
+        /// Which.
+        id: u64,
+        /// Who.
+        by: String,
+        /// What they say.
+        comment: String,
+    },
+    /// Nobody is to be told for a time.
+    Silence {
+        /// Of what.
+        target: AlertTarget,
+        /// How long.
+        length: Duration,
+        /// Who asks.
+        by: String,
+        /// Why.
+        comment: String,
+    },
+    /// A silence ends before its time.
+    EndSilence {
+        /// Which.
+        id: u64,
+    },
+    /// A channel is to say something.
+    Test {
+        /// Which.
+        channel: String,
+    },
+}
+
+/// What a silence is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlertTarget {
+    /// An alert that fires.
+    Alert(u64),
+    /// A rule, wherever it fires.
+    Rule(String),
+}
+
+/// How many alerts of one rule fire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firing {
+    /// The rule.
+    pub rule: String,
+    /// The highest severity among them; the rule's own where none fires.
+    pub severity: &'static str,
+    /// How many.
+    pub count: usize,
 }
 
 /// Why a control call was not done. Each becomes one HTTP status.
@@ -90,6 +165,12 @@ pub trait Control: Send + Sync + 'static {
 
     /// Every knob with its value, for `GET /api/knobs`.
     fn knobs(&self) -> Value;
+
+    /// Answers `/api/alerts`.
+    fn alerts(&self, ask: AlertsAsk) -> Result<Value, ControlError>;
+
+    /// Every alert rule with how many of its alerts fire, for `/metrics`.
+    fn alerts_firing(&self) -> Vec<Firing>;
 
     /// The host in short, for `GET /api/system/status`.
     fn status(&self) -> Value;

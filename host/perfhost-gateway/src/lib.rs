@@ -56,7 +56,9 @@ mod worker;
 pub use access::AccessPolicy;
 pub use admission::Admission;
 pub use api::{Period, report_on};
-pub use control::{Control, ControlError, ExperimentControl, ReportFormat, StrategySource};
+pub use control::{
+    AlertTarget, AlertsAsk, Control, ControlError, ExperimentControl, Firing, ReportFormat, StrategySource,
+};
 pub use server::run;
 pub use services::{Limits, Services};
 pub use shutdown::{Shutdown, ShutdownTrigger, Stage, shutdown_channel};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::guard::GuardPolicy;
 use crate::knob::{Bounds, OfferedKnob};
 use crate::plan::FleetNames;
-use crate::{KnobId, Outcome, Scope};
+use crate::{KnobId, Outcome, Proposal, Scope};
 
 /// Calls that are remembered between two proposals; of more, only their number is.
 pub const MOST_CALLS: usize = 1_000;
@@ -113,6 +113,8 @@ pub enum GuardCall {
     },
     /// Another strategy is in service: [`crate::Guard::forget_pending`].
     Forgot,
+    /// Proposals of the host's own (an alert's), judged after the cycle's review and before the strategy's.
+    Judged(Vec<Proposal>),
 }
 
 impl KnobOffer {

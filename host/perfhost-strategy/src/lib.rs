@@ -14,6 +14,7 @@
 //! - [`supervisor`]: when a strategy that keeps failing is retired, and when it is tried again
 //! - [`plan`]: its answer for one request
 //! - [`rule`]: the written form of "when this is measured for so long, do that"
+//! - [`alert`]: what people are told, and when
 //! - [`advice`]: its answer on variants of a model
 //! - [`grant`]: what a strategy may do
 //! - [`strategy`]: the trait that a loaded strategy implements, and how it can fail
@@ -22,6 +23,7 @@
 //! - [`shared`]: how a new snapshot reaches the hot paths without a lock
 
 pub mod advice;
+pub mod alert;
 pub mod conformance;
 pub mod decision;
 pub mod experiment;

@@ -49,6 +49,8 @@ pub mod metric {
         ENGINE_SLOTS_BUSY = "engine_slots_busy", "count", "Engine slots that are generating.";
         ENGINE_REQUESTS_DEFERRED = "engine_requests_deferred", "count", "Requests that wait inside the engine for a slot.";
         ENGINE_TOKENS_PER_SECOND = "engine_tokens_per_second", "tokens/s", "Generation speed that the engine reports for single requests (its timings).";
+        PROVIDER_DOWN = "provider_down", "ratio", "Share of the time in which a provider did not answer, sampled every second.";
+        STRATEGY_FAILING = "strategy_failing", "ratio", "Share of the time in which a built-in strategy stood in for one that failed again and again, sampled every second.";
     }
 }
 

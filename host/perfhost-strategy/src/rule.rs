@@ -43,6 +43,7 @@
 mod action;
 mod condition;
 mod error;
+mod goal;
 mod measured;
 mod named;
 mod names;

@@ -1,5 +1,5 @@
 //! What outlives the process: history, the decision log, the history of generations, what strategies have learned, and
-//! experiments, in one SQLite file.
+//! experiments and alerts, in one SQLite file.
 //!
 //! One thread writes, so that nobody waits for the disk; readers have connections of their own and never wait for the
 //! writer. Written ahead (WAL) and in transactions, so a process killed at any moment leaves a whole file that lacks at
@@ -7,6 +7,7 @@
 //! kept in [`Retention`]. A file that turns out to be damaged, at the start or while it is used, is set aside, and a new one
 //! is begun.
 
+mod alerts;
 mod cycles;
 mod decisions;
 mod error;
@@ -31,6 +32,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use perfhost_strategy::Scope;
+use perfhost_strategy::alert::AlertRecord;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
 use perfhost_strategy::experiment::Batch;
 use perfhost_strategy::generation::GenerationRecord;
@@ -41,6 +43,7 @@ use crate::sketch::DDSketch;
 use crate::telemetry::Telemetry;
 use writer::{Command, Writer};
 
+pub use alerts::{AlertQuery, MOST_ALERTS};
 pub use cycles::{CycleQuery, CycleSpan, MOST_CYCLE_BYTES, MOST_CYCLES, MOST_CYCLES_AT_ONCE};
 pub use decisions::{DecisionQuery, MOST_DECISIONS, MOST_DECISIONS_AT_ONCE, NextIds};
 pub use error::StoreError;
@@ -248,6 +251,23 @@ impl Store {
     pub fn learned(&self, strategy: &str) -> Result<Vec<LearnedState>, StoreError> {
         self.flush();
         self.read("learned state", |connection| learned::read(connection, strategy))
+    }
+
+    /// Records an alert, or what is new of one: a record of the same number is replaced. The newest [`MOST_ALERTS`] are kept.
+    pub fn record_alert(&self, alert: AlertRecord) {
+        self.send(Command::Alert(Box::new(alert)));
+    }
+
+    /// Alerts, newest first; flushes first.
+    pub fn alerts(&self, query: &AlertQuery) -> Result<Vec<AlertRecord>, StoreError> {
+        self.flush();
+        self.read("alerts", |connection| alerts::read(connection, query))
+    }
+
+    /// The number that the next alert should have; flushes first.
+    pub fn next_alert(&self) -> Result<u64, StoreError> {
+        self.flush();
+        self.read("next alert", alerts::next_id)
     }
 
     /// Sets a value that outlives the process, such as tuned settings. A value larger than

@@ -86,7 +86,10 @@ fn a_file_of_the_first_version_is_brought_up_to_date_with_what_strategies_had_le
     let dir = tempfile::tempdir().unwrap();
     drop(Store::open(dir.path()).unwrap());
     let connection = rusqlite::Connection::open(dir.path().join(FILE_NAME)).unwrap();
-    connection.execute_batch("DROP TABLE generations; DROP TABLE learned; DROP TABLE experiments; DROP TABLE experiment_batches; PRAGMA user_version = 1;").unwrap();
+    for table in ["generations", "learned", "experiments", "experiment_batches", "alerts"] {
+        connection.execute_batch(&format!("DROP TABLE {table};")).unwrap();
+    }
+    connection.execute_batch("PRAGMA user_version = 1;").unwrap();
     connection.execute_batch("INSERT INTO state VALUES ('strategy/balanced', x'010203'), ('other', x'04')").unwrap();
     connection.close().unwrap();
     let store = Store::open(dir.path()).unwrap();

@@ -1,6 +1,7 @@
 //! The command line as typed. What it means is decided in [`crate::command`] and [`crate::config`].
 
 mod ab;
+mod alerts;
 mod plugin;
 mod replay;
 
@@ -12,6 +13,7 @@ use crate::config::Sources;
 use crate::config::raw::{Raw, RawAuto, RawEngine, RawTuning, RawUpstream};
 
 pub use ab::{AbCommand, ReportForm, StartFlags, UnitName};
+pub use alerts::{AlertsCommand, AlertsFlags};
 pub use plugin::{BenchFlags, CheckFlags, PluginCommand, TestFlags};
 pub use replay::ReplayFlags;
 
@@ -101,6 +103,8 @@ pub enum Command {
     },
     /// Look at configuration, machine, engine, models and the running host, and name what to do
     Doctor(ClientFlags),
+    /// What fires, what fired, and what to say to it: list, history, statistics, acknowledge, silence
+    Alerts(AlertsFlags),
     /// Run any strategy over what was recorded: what would it have proposed, and where does it differ
     Replay(ReplayFlags),
     /// Strategies: list, inspect, pull, swap, write your own

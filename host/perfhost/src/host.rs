@@ -24,6 +24,7 @@ use crate::config::{Config, Sources};
 use crate::data_dir::DataDir;
 use crate::plugin_source::Intake;
 use crate::plugin_source::address::stem;
+use crate::service::alerts::{self, Alerts};
 use crate::service::control::HostControl;
 use crate::service::engine::{self, Chosen};
 use crate::service::experiments::{self, Experiments};
@@ -129,7 +130,16 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         config: config.clone(),
     })?);
     let in_force = Arc::new(Mutex::new(config.clone()));
+    let parts = alerts::Parts {
+        telemetry: telemetry.clone(),
+        fleet: fleet.clone(),
+        store: store.clone(),
+        tuner: tuner.clone(),
+        host: listen.to_string(),
+    };
+    let alerts = Arc::new(Alerts::open(parts, &config.alerts)?);
     let control = Arc::new(HostControl {
+        alerts: alerts.clone(),
         strategies: strategies.clone(),
         tuner: tuner.clone(),
         config: in_force.clone(),
@@ -199,6 +209,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         store: store.clone(),
         admission,
         fleet: fleet.clone(),
+        strategies: strategies.clone(),
         engine: engine.clone(),
         hardware,
         resources,
@@ -206,12 +217,13 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         seconds: 0,
     };
     let watcher = Watcher::new(strategies.clone(), in_force.clone());
-    let reloader = Reloader::new(sources, in_force, tuner.clone(), strategies.clone(), fleet.clone());
+    let reloader = Reloader::new(sources, in_force, tuner.clone(), strategies.clone(), fleet.clone(), alerts.clone());
     let seconds = tokio::spawn(every_second(sampler, tuner.clone(), shutdown.clone()));
     let decisions = tokio::spawn(decide(tuner, shutdown.clone()));
     let looks = tokio::spawn(experiment(experiments.clone(), shutdown.clone()));
     let reloads = tokio::spawn(reloader.run(shutdown.clone()));
     let watch = tokio::spawn(watcher.run(shutdown.clone()));
+    let alerting = tokio::spawn(alerts.clone().run(shutdown.clone()));
 
     warn_of_idle_rules(&config, &strategies);
     let identity = strategies.in_service().load().strategy.identity().clone();
@@ -220,12 +232,13 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let gateway = tokio::task::spawn_blocking(move || perfhost_gateway::run(listener, services, workers, shutdown));
     let served = gateway.await.context("the gateway panicked")?;
 
-    for task in [seconds, decisions, looks, reloads, watch, reports].into_iter().chain(pushes) {
+    for task in [seconds, decisions, looks, reloads, watch, reports, alerting].into_iter().chain(pushes) {
         // They stop with the same signal; a panic in one was logged by its thread and must not hide the rest.
         let _ended = task.await;
     }
     health_watch.abort();
     experiments.pause();
+    alerts.end();
     strategies.end();
     if let Some(engine) = engine {
         engine.stop().await;

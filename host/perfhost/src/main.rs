@@ -33,6 +33,7 @@ fn main() -> ExitCode {
             command::report::run(period, format, file.as_deref(), &client)
         }
         Some(Command::Doctor(flags)) => command::doctor::run(&flags),
+        Some(Command::Alerts(flags)) => command::alerts::run(&flags),
         Some(Command::Replay(flags)) => command::replay::run(&flags),
         Some(Command::Plugin(plugin)) => command::plugin::run(&plugin),
         Some(Command::Model(model)) => command::model::run(&model),

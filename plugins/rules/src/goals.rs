@@ -1,7 +1,6 @@
 //! What an action means here and now: which knobs in which scopes, and to what value.
 
-use perfhost_strategy::knob::Bounds;
-use perfhost_strategy::rule::{Aim, Amount, Operation, Place, Rule, Step};
+use perfhost_strategy::rule::{Place, Rule, Step};
 use perfhost_strategy::scope::ScopeKind;
 use perfhost_strategy::{KnobId, Value};
 use strategy_kit::engine::engines;
@@ -61,14 +60,7 @@ impl Circumstances<'_> {
     /// The value that a step leads to from `present`; `None` when it changes nothing, or depends on something that is not
     /// measured. More slots or cache than memory allows are never wanted.
     pub fn goal(&self, step: &Step, scope: &str, present: &Value) -> Option<Value> {
-        let wanted = match &step.operation {
-            Operation::Set(aim) => self.aim(aim, scope, present)?,
-            Operation::RaiseTo(aim) => self.aim(aim, scope, present).filter(|aim| is_above(step.knob, aim, present))?,
-            Operation::LowerTo(aim) => self.aim(aim, scope, present).filter(|aim| is_above(step.knob, present, aim))?,
-            Operation::RaiseBy(amount) => moved(*amount, present, true)?,
-            Operation::LowerBy(amount) => moved(*amount, present, false)?,
-            Operation::Restore => return None,
-        };
+        let wanted = step.goal(present, |aim| aim.measured(&self.sight, scope))?;
         let bounded = within(self.knobs, step.knob, scope, &wanted);
         let value = match (&bounded, present) {
             (Value::Integer(wanted), Value::Integer(present)) if wanted > present => {
@@ -77,14 +69,6 @@ impl Circumstances<'_> {
             _ => bounded,
         };
         (value != *present).then_some(value)
-    }
-
-    fn aim(&self, aim: &Aim, scope: &str, present: &Value) -> Option<Value> {
-        if let Aim::Value(value) = aim {
-            return Some(value.clone());
-        }
-        let number = aim.measured(&self.sight, scope)?;
-        Some(if matches!(present, Value::Integer(_)) { Value::Integer(number as i64) } else { Value::Number(number) })
     }
 
     fn within_memory(&self, knob: KnobId, scope: &str, present: i64, wanted: i64) -> i64 {
@@ -102,27 +86,5 @@ impl Circumstances<'_> {
             }
             _ => wanted,
         }
-    }
-}
-
-/// A number moved by an amount; a whole one by at least 1.
-fn moved(amount: Amount, present: &Value, is_upward: bool) -> Option<Value> {
-    let number = amount.from(present.as_number()?, is_upward);
-    Some(match present {
-        Value::Integer(_) if is_upward => Value::Integer(number.ceil() as i64),
-        Value::Integer(_) => Value::Integer(number.floor() as i64),
-        _ => Value::Number(number),
-    })
-}
-
-/// Of words, the one that the knob lists first is the highest.
-fn is_above(knob: KnobId, one: &Value, other: &Value) -> bool {
-    match (one.as_number(), other.as_number(), knob.knob().bounds) {
-        (Some(one), Some(other), _) => one > other,
-        (_, _, Bounds::OneOf(words)) => {
-            let place = |value: &Value| words.iter().position(|word| *value == Value::Text(word.clone()));
-            place(one) < place(other)
-        }
-        _ => false,
     }
 }

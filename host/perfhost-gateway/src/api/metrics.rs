@@ -159,6 +159,13 @@ fn extra(services: &Services) -> Vec<ExtraMetric> {
     let settings = services.settings.load();
     let providers: Vec<_> = services.fleet.providers().iter().map(|provider| provider.name().to_owned()).collect();
     list.extend(knobs(&settings, &providers));
+    list.extend(services.control.alerts_firing().into_iter().map(|firing| ExtraMetric {
+        name: "perfhost_alerts_firing".to_owned(),
+        help: "Alerts that fire, by rule.".to_owned(),
+        kind: ExtraKind::Gauge,
+        labels: vec![("rule".to_owned(), firing.rule), ("severity".to_owned(), firing.severity.to_owned())],
+        value: firing.count as f64,
+    }));
     list
 }
 

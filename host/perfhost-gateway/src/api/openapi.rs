@@ -111,7 +111,12 @@ fn named_part(path: &str) -> Option<Value> {
     let schema = match name {
         "aspect" => json!({ "type": "string", "enum": super::findings::ASPECTS }),
         "what" => json!({ "type": "string", "enum": super::tuning::WHAT }),
-        _ if path.starts_with("/api/experiments") => json!({ "type": "integer", "minimum": 1 }),
+        "id" if path.starts_with("/api/experiments")
+            || path.ends_with("/acknowledge")
+            || path.contains("/silences/") =>
+        {
+            json!({ "type": "integer", "minimum": 1 })
+        }
         _ => json!({ "type": "string", "minLength": 1 }),
     };
     Some(json!({ "name": name, "in": "path", "required": true, "schema": schema }))

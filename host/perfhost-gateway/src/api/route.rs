@@ -47,6 +47,14 @@ pub(crate) enum Endpoint {
     StopExperiment,
     ExperimentReport,
     Feedback,
+    ActiveAlerts,
+    AlertRules,
+    AlertHistory,
+    AlertStatistics,
+    Acknowledge,
+    Silence,
+    EndSilence,
+    TestChannel,
     CacheStats,
     ClearCache,
 }
@@ -428,6 +436,72 @@ pub(crate) const ROUTES: &[Route] = &[
             "A score, 0 to 1, for the answer to one request.",
             &[],
             &["is_counted"],
+        )
+    },
+    get(
+        Endpoint::ActiveAlerts,
+        "/api/alerts/active",
+        "What fires or is about to, what is silenced, and the channels.",
+        &[],
+        &["alerts", "silences", "channels"],
+    ),
+    get(Endpoint::AlertRules, "/api/alerts/rules", "The alert rules in force.", &[], &["rules"]),
+    get(
+        Endpoint::AlertHistory,
+        "/api/alerts/history",
+        "Alerts that fired, newest first.",
+        &[
+            parameter("limit", Kind::Number(1, 1_000), "50 by default."),
+            parameter("before", Kind::Number(0, u64::MAX), "Only alerts with a smaller number."),
+            parameter("rule", Kind::Text, "Only of this rule."),
+        ],
+        &["alerts", "next_before"],
+    ),
+    get(
+        Endpoint::AlertStatistics,
+        "/api/alerts/statistics",
+        "How often each rule fired and for how long.",
+        &[parameter("since", Kind::Moment, "Beginning of the range; everything by default.")],
+        &["rules"],
+    ),
+    Route {
+        method: "POST",
+        body: JSON_BODY,
+        errors: &[404, 408, 413, 415, 422],
+        ..get(
+            Endpoint::Acknowledge,
+            "/api/alerts/{id}/acknowledge",
+            "Somebody has seen it: no reminders and no escalation any more.",
+            &[],
+            &["alert"],
+        )
+    },
+    Route {
+        method: "POST",
+        body: JSON_BODY,
+        errors: &[404, 408, 409, 413, 415, 422],
+        ..get(
+            Endpoint::Silence,
+            "/api/alerts/{id}/silence",
+            "Nobody is told of this alert, or of a rule by its name, for a time.",
+            &[],
+            &["silence"],
+        )
+    },
+    Route {
+        method: "DELETE",
+        errors: &[404],
+        ..get(Endpoint::EndSilence, "/api/alerts/silences/{id}", "Ends a silence.", &[], &["ended"])
+    },
+    Route {
+        method: "POST",
+        errors: &[404],
+        ..get(
+            Endpoint::TestChannel,
+            "/api/alerts/channels/{name}/test",
+            "Tells one channel of an alert that is none.",
+            &[],
+            &["posted_to"],
         )
     },
     get(Endpoint::CacheStats, "/api/cache", "What the answer cache holds and saved.", &[], &["cache", "flights"]),

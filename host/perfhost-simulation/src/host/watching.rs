@@ -1,6 +1,6 @@
 //! The ticks: what is sampled every second, and what a strategy sees every few.
 
-use perfhost_strategy::observation::{Hardware, ProviderState, metric};
+use perfhost_strategy::observation::{Hardware, Health, ProviderState, metric};
 use perfhost_strategy::{Observation, Scope};
 
 use super::provider::{PROBE_EVERY_S, Serving};
@@ -81,11 +81,14 @@ impl<O: Operator> Host<'_, O> {
         if total > 0 {
             windows.gauge(metric::MEMORY_USAGE, &host, (used as f64 / total as f64).min(1.0));
         }
+        windows.gauge(metric::STRATEGY_FAILING, &host, 0.0);
         windows.gauge(metric::PROCESS_CPU, &host, 0.0);
         windows.gauge(metric::PROCESS_MEMORY, &host, (HOST_BYTES + self.cache.bytes()) as f64);
         for (at, provider) in self.providers.iter().enumerate() {
             let scope = Scope::provider(&self.fleet.provider_names[at]);
             windows.gauge(metric::IN_FLIGHT, &scope, provider.under_way.len() as f64);
+            let is_down = provider.health() == Health::Down;
+            windows.gauge(metric::PROVIDER_DOWN, &scope, f64::from(u8::from(is_down)));
             let Serving::Engine(machine) = &provider.serving else { continue };
             if Some(at) != self.managed {
                 continue;

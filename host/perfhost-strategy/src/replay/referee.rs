@@ -2,6 +2,7 @@
 //! proposals what it would have said then.
 
 use super::{Judged, LoggedCycle, offered_in};
+use crate::alert::author;
 use crate::guard::{Guard, GuardPolicy};
 use crate::journal::{Call, GuardCall};
 use crate::knob::OfferedKnob;
@@ -49,6 +50,17 @@ impl Referee {
         let review = self.guard.review(seen, &settings);
         settings = review.settings.unwrap_or(settings);
 
+        // The host's own proposals came first, and so did their decisions.
+        let mut before = 0;
+        for call in &record.guard {
+            if let GuardCall::Judged(proposals) = call {
+                let judged = self.guard.judge(seen, &settings, record.id, &author(), proposals.clone());
+                settings = judged.settings.unwrap_or(settings);
+                before += judged.decisions.len();
+            }
+        }
+        let decisions = logged.decisions.get(before..).unwrap_or_default();
+
         let identity = Identity {
             name: record.strategy.clone(),
             version: String::new(),
@@ -58,12 +70,12 @@ impl Referee {
         };
         let opinion = self.guard.clone().judge(seen, &settings, record.id, &identity, replayed);
         let again = self.guard.judge(seen, &settings, record.id, &identity, record.proposals.clone());
-        let of_log = |at: usize| logged.decisions.get(at);
+        let of_log = |at: usize| decisions.get(at);
         let given = again.decisions.iter().enumerate().filter(|(at, again)| {
             of_log(*at).is_some_and(|logged| logged.applied == again.applied && logged.before == again.before)
         });
         Opinion {
-            verdicts_again: (given.count() as u64, logged.decisions.len() as u64),
+            verdicts_again: (given.count() as u64, decisions.len() as u64),
             recorded: record
                 .proposals
                 .iter()
@@ -84,6 +96,8 @@ impl Referee {
             GuardCall::TookEffect { decision, at_ms } => self.guard.took_effect(*decision, *at_ms),
             GuardCall::FailedToApply { decision, why } => self.guard.failed_to_apply(*decision, why),
             GuardCall::Forgot => self.guard.forget_pending(),
+            // Their turn is after the review.
+            GuardCall::Judged(_) => {}
         }
     }
 }

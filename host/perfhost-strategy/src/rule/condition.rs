@@ -134,6 +134,15 @@ impl Trigger {
         self.conditions.iter().find_map(|condition| condition.scope.as_ref()?.provider_name())
     }
 
+    /// The same conditions at one place, as far as they name none.
+    pub fn at(&self, scope: &Scope) -> Self {
+        let here = |condition: &Condition| Condition {
+            scope: condition.scope.clone().or_else(|| Some(scope.clone())),
+            ..condition.clone()
+        };
+        Self { conditions: self.conditions.iter().map(here).collect(), hold: self.hold }
+    }
+
     /// That `until` does not hold for values for which this trigger does: the rule would end and begin without end.
     pub(super) fn check_apart(&self, until: &Self) -> Result<(), Problem> {
         for (starts, ends) in

@@ -68,6 +68,15 @@ const MIGRATIONS: &[&str] = &[
         batch TEXT NOT NULL,
         UNIQUE (experiment, source, sequence)
     );
+ ",
+    "
+    CREATE TABLE alerts (
+        id INTEGER PRIMARY KEY,
+        rule TEXT NOT NULL,
+        fired_ms INTEGER NOT NULL,
+        is_firing INTEGER NOT NULL,
+        record TEXT NOT NULL
+    );
 ",
 ];
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 
+use perfhost_strategy::alert::AlertRecord;
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
 use perfhost_strategy::experiment::Batch;
 use perfhost_strategy::generation::GenerationRecord;
@@ -13,7 +14,8 @@ use rusqlite::{Connection, params};
 use super::learned::{self, LearnedState};
 use super::live::SeriesNumbers;
 use super::{
-    ReadError, ReadResult, Retention, StoreError, cycles, decisions, experiments, generations, live, open, rollup,
+    ReadError, ReadResult, Retention, StoreError, alerts, cycles, decisions, experiments, generations, live, open,
+    rollup,
 };
 use crate::window::Growth;
 
@@ -57,6 +59,7 @@ pub(super) enum Command {
         batch: Box<Batch>,
     },
     Learned(Box<LearnedState>),
+    Alert(Box<AlertRecord>),
     PutState {
         key: String,
         bytes: Vec<u8>,
@@ -243,6 +246,7 @@ impl Command {
             Command::Experiment { .. } => "experiment",
             Command::Batch { .. } => "batch of an experiment",
             Command::Learned(_) => "learned state",
+            Command::Alert(_) => "alert",
             Command::PutState { .. } => "state",
             Command::Examine => "check",
             Command::Flush(_) => "flush",
@@ -260,6 +264,7 @@ fn apply(connection: &Connection, numbers: &mut SeriesNumbers, command: &Command
         Command::Experiment { id, record } => experiments::write(connection, *id, record),
         Command::Batch { experiment, batch } => experiments::add_batch(connection, *experiment, batch),
         Command::Learned(learned) => learned::write(connection, learned),
+        Command::Alert(alert) => alerts::write(connection, alert),
         Command::PutState { key, bytes } => put_state(connection, key, bytes),
         Command::Examine | Command::Flush(_) => Ok(()),
     }

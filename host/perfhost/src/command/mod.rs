@@ -3,6 +3,7 @@
 //! says what takes long, [`misuse`] marks wrong usage.
 
 pub mod ab;
+pub mod alerts;
 pub mod cache;
 pub mod client;
 pub mod decisions;

@@ -58,6 +58,17 @@ fn layout(status: &Value) -> String {
                 .unwrap_or_default(),
         );
     }
+    let alerts = &status["alerts"];
+    if alerts["firing"].as_u64().unwrap_or(0) > 0 {
+        let rules: Vec<&str> = alerts["rules"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        lines += &format!(
+            "alerts: {} firing ({} critical, {} acknowledged): {}; see `perfhost alerts`\n",
+            alerts["firing"],
+            alerts["critical"],
+            alerts["acknowledged"],
+            rules.join(", ")
+        );
+    }
     let rows: Vec<Vec<String>> = status["providers"]
         .as_array()
         .into_iter()

@@ -13,6 +13,7 @@ use perfhost_strategy::{KnobId, Scope, Settings, Value};
 use perfhost_telemetry::Retention;
 use perfhost_upstream::{ApiKey, Endpoint, ProviderConfig, ProviderKind};
 
+use super::alerts::{self, AlertsConfig};
 use super::load::{ConfigError, Sources};
 use super::raw::{Raw, RawAuto, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
 use super::sandbox::Sandbox;
@@ -87,6 +88,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// Where metrics are pushed, if anywhere.
     pub otlp: Option<OtlpConfig>,
+    /// What people are told.
+    pub alerts: AlertsConfig,
     /// How much history is kept.
     pub retention: Retention,
     /// What is aimed at, for health and grades.
@@ -226,6 +229,7 @@ impl Config {
             retention: history::retention(&raw.history)?,
             targets: raw.targets,
             reports: Schedule { daily: raw.reports.daily.unwrap_or(true), weekly: raw.reports.weekly.unwrap_or(true) },
+            alerts: alerts::check(&raw.alerts, &raw.alert, sources)?,
         })
     }
 

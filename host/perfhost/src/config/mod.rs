@@ -3,6 +3,7 @@
 //! Two types: [`raw::Raw`] is what a person wrote, every key optional; [`checked::Config`] is what the host runs with.
 //! Files first, then `PERFHOST_*` variables, then flags; each overrides what came before.
 
+pub mod alerts;
 pub mod checked;
 mod history;
 pub mod load;
@@ -12,4 +13,4 @@ pub mod sandbox;
 pub mod trust;
 
 pub use checked::{AutoPolicy, Config, OtlpConfig, pairs};
-pub use load::{Sources, load};
+pub use load::{ConfigError, Sources, load};

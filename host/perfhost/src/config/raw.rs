@@ -8,6 +8,7 @@ use perfhost_strategy::Value;
 use perfhost_strategy::guard::GuardPolicy;
 use serde::Deserialize;
 
+use super::alerts::raw::{RawAlert, RawAlerts};
 use super::sandbox::RawTerms;
 use super::trust::{RawRegistry, RawTrust};
 
@@ -57,6 +58,10 @@ pub struct Raw {
     pub targets: Targets,
     /// Which reports are written on a schedule.
     pub reports: RawReports,
+    /// Alerting as a whole, with its channels.
+    pub alerts: RawAlerts,
+    /// Alert rules.
+    pub alert: Vec<RawAlert>,
     /// Which plugins are trusted.
     pub trust: RawTrust,
     /// Credentials for registries.
@@ -125,7 +130,7 @@ pub struct RawRule {
 
 /// One text, or a list of them.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "expected an action or a list of actions, such as \"shed_load\"")]
+#[serde(untagged, expecting = "expected a text or a list of texts, such as \"shed_load\"")]
 pub enum OneOrMany {
     /// One.
     One(String),

@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use perfhost_cache::Cache;
-use perfhost_gateway::{Admission, Control, ControlError, StrategySource};
+use perfhost_gateway::{Admission, AlertsAsk, Control, ControlError, Firing, StrategySource};
 use perfhost_strategy::generation::Arrival;
 use perfhost_strategy::{KnobId, Scope, Settings, Shared, Strategy};
 use perfhost_telemetry::ResourceSnapshot;
 use perfhost_upstream::Fleet;
 use serde_json::{Value, json};
 
+use super::alerts::Alerts;
 use super::engine::ManagedEngine;
 use super::strategies::{Strategies, SwapError};
 use super::tuner::Tuner;
@@ -26,6 +27,8 @@ pub struct HostControl {
     pub strategies: Arc<Strategies>,
     /// The decision loop.
     pub tuner: Arc<Tuner>,
+    /// What people are told.
+    pub alerts: Arc<Alerts>,
     /// The configuration in force.
     pub config: Arc<Mutex<Arc<crate::config::Config>>>,
     /// Present settings.
@@ -108,6 +111,14 @@ impl Control for HostControl {
         json!({ "version": settings.version, "knobs": knobs })
     }
 
+    fn alerts(&self, ask: AlertsAsk) -> Result<Value, ControlError> {
+        self.alerts.answer(ask)
+    }
+
+    fn alerts_firing(&self) -> Vec<Firing> {
+        self.alerts.firing()
+    }
+
     fn status(&self) -> Value {
         let providers: Vec<Value> = self
             .fleet
@@ -142,6 +153,7 @@ impl Control for HostControl {
             "providers": providers,
             "engine": self.engine.as_ref().map(|engine| engine.state()),
             "cache": self.cache.stats(),
+            "alerts": self.alerts.summary(),
             "settings_version": self.settings.load().version,
         })
     }

@@ -1,6 +1,7 @@
-//! What runs beside the request path: strategies in service and their journal, the decision loop, experiments, sampling,
-//! the engine, reloads.
+//! What runs beside the request path: strategies in service and their journal, the decision loop, experiments, alerts,
+//! sampling, the engine, reloads.
 
+pub mod alerts;
 pub mod control;
 pub mod engine;
 pub mod experiments;

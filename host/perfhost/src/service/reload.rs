@@ -11,6 +11,7 @@ use perfhost_upstream::Fleet;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
+use super::alerts::Alerts;
 use super::strategies::{Strategies, SwapError};
 use super::tuner::Tuner;
 use crate::config::{self, Config, Sources};
@@ -28,6 +29,7 @@ pub struct Reloader {
     tuner: Arc<Tuner>,
     strategies: Arc<Strategies>,
     fleet: Arc<Fleet>,
+    alerts: Arc<Alerts>,
     seen: Option<Stamp>,
 }
 
@@ -46,9 +48,10 @@ impl Reloader {
         tuner: Arc<Tuner>,
         strategies: Arc<Strategies>,
         fleet: Arc<Fleet>,
+        alerts: Arc<Alerts>,
     ) -> Self {
         let seen = in_force.lock().file.as_deref().and_then(stamp);
-        Self { sources, in_force, tuner, strategies, fleet, seen }
+        Self { sources, in_force, tuner, strategies, fleet, alerts, seen }
     }
 
     /// Runs until the host stops.
@@ -130,6 +133,7 @@ impl Reloader {
         }
         self.follow_upstreams(&before, &next);
         self.tuner.configure(next.clone());
+        self.alerts.configure(&next.alerts);
         warn_of_idle_rules(&next, &self.strategies);
         *self.in_force.lock() = next;
         info!("configuration reloaded");

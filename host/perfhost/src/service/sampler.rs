@@ -8,8 +8,10 @@ use perfhost_strategy::Scope;
 use perfhost_strategy::observation::{Hardware, metric};
 use perfhost_telemetry::{ResourceSampler, ResourceSnapshot, Store, Telemetry};
 use perfhost_upstream::Fleet;
+use perfhost_upstream::provider::Health;
 
 use super::engine::ManagedEngine;
+use super::strategies::Strategies;
 
 /// How often the hardware is looked at anew, in seconds.
 const HARDWARE_EVERY: u64 = 10;
@@ -24,6 +26,8 @@ pub struct Sampler {
     pub admission: Arc<Admission>,
     /// Requests under way at each provider.
     pub fleet: Arc<Fleet>,
+    /// Whether one of them was retired.
+    pub strategies: Arc<Strategies>,
     /// The engine's own figures.
     pub engine: Option<Arc<ManagedEngine>>,
     /// The machine, for observations.
@@ -42,9 +46,13 @@ impl Sampler {
         let host = Scope::global();
         self.telemetry.gauge(metric::IN_FLIGHT, &host, self.admission.in_flight() as f64);
         self.telemetry.gauge(metric::QUEUE_LENGTH, &host, self.admission.queued() as f64);
+        let is_failing = self.strategies.retired().is_some();
+        self.telemetry.gauge(metric::STRATEGY_FAILING, &host, f64::from(u8::from(is_failing)));
         for provider in self.fleet.providers() {
             let scope = Scope::provider(provider.name());
             self.telemetry.gauge(metric::IN_FLIGHT, &scope, f64::from(provider.in_flight()));
+            let is_down = provider.health() == Health::Down;
+            self.telemetry.gauge(metric::PROVIDER_DOWN, &scope, f64::from(u8::from(is_down)));
         }
         if let Some(engine) = &self.engine {
             engine.report(&self.telemetry, &self.fleet);

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use perfhost_cache::{Cache, Flights};
 use perfhost_gateway::{
-    AccessPolicy, Admission, Control, ControlError, ExperimentControl, Limits, ReportFormat, Services, ShutdownTrigger,
-    StrategySource, run, shutdown_channel,
+    AccessPolicy, Admission, AlertsAsk, Control, ControlError, ExperimentControl, Firing, Limits, ReportFormat,
+    Services, ShutdownTrigger, StrategySource, run, shutdown_channel,
 };
 use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Value};
 use perfhost_telemetry::{Store, Telemetry};
@@ -41,6 +41,7 @@ pub(crate) struct Builder {
 pub(crate) struct Recorded {
     pub(crate) loads: Mutex<Vec<StrategySource>>,
     pub(crate) kept: Mutex<Vec<StrategySource>>,
+    pub(crate) asked_of_alerts: Mutex<Vec<AlertsAsk>>,
     pub(crate) rollbacks: Mutex<Vec<Option<u64>>>,
     pub(crate) experiments: Mutex<Vec<String>>,
     /// Length of a text in what it says of resources.
@@ -208,6 +209,15 @@ impl Control for Recorded {
         self.rollbacks.lock().unwrap().push(to);
         let message = "there is no strategy before this one".to_owned();
         Err(ControlError::Conflict { code: "nothing-before".to_owned(), message })
+    }
+
+    fn alerts(&self, ask: AlertsAsk) -> Result<serde_json::Value, ControlError> {
+        self.asked_of_alerts.lock().unwrap().push(ask);
+        Ok(json!({ "alerts": [] }))
+    }
+
+    fn alerts_firing(&self) -> Vec<Firing> {
+        vec![Firing { rule: "slow-responses".to_owned(), severity: "warning", count: 1 }]
     }
 
     fn knobs(&self) -> serde_json::Value {
