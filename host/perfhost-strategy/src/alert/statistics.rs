@@ -64,5 +64,5 @@ fn of_rule(rule: &str, alerts: &[&AlertRecord], now_ms: u64) -> RuleStatistics {
 
 fn mean(times: impl Iterator<Item = u64>) -> Option<u64> {
     let (sum, count) = times.fold((0, 0), |(sum, count), time| (sum + time, count + 1));
-    if count == 0 { None } else { Some(sum / count) }
+    sum.checked_div(count)
 }
