@@ -546,8 +546,8 @@ fn matched<'a>(template: &str, path: &'a str) -> Option<&'a str> {
     let Some((before, rest)) = template.split_once('{') else { return (template == path).then_some("") };
     let (_, after) = rest.split_once('}')?;
     let named = path.strip_prefix(before)?.strip_suffix(after)?;
-    // The last part may hold slashes: models are called `provider/model`.
-    (!named.is_empty() && (after.is_empty() || !named.contains('/'))).then_some(named)
+    // Models are called `provider/model`.
+    (!named.is_empty() && (before.ends_with("/models/") || !named.contains('/'))).then_some(named)
 }
 
 /// All paths, for those who ask for something else.
@@ -580,6 +580,7 @@ mod tests {
         assert_eq!(matched("/api/metrics/models/{id}", "/api/metrics/models/"), None);
         assert_eq!(matched("/api/optimization/{what}/tune", "/api/optimization/cache/tune"), Some("cache"));
         assert_eq!(matched("/api/optimization/{what}/tune", "/api/optimization/a/b/tune"), None);
+        assert_eq!(matched("/api/experiments/{id}", "/api/experiments/3/other"), None);
     }
 
     #[test]

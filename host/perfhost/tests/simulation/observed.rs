@@ -113,13 +113,22 @@ fn record(telemetry: &Telemetry, witness: &Witness, end: &RequestEnd) -> Request
 
 /// Metrics that are made of requests; generated tokens and gauges are not in a request's end.
 fn of_requests(metrics: &[Metric]) -> BTreeMap<(u32, &Scope, &str), (&str, Summary)> {
-    let is_of_requests = |name: &str| {
-        let others =
-            [metric::IN_FLIGHT, metric::QUEUE_LENGTH, metric::CPU_USAGE, metric::MEMORY_USED, metric::MEMORY_USAGE];
-        let others = others.iter().chain(&[metric::PROCESS_CPU, metric::PROCESS_MEMORY, metric::TOKENS_PER_SECOND]);
-        !others.chain(&[metric::ENGINE_SLOTS_BUSY, metric::ENGINE_REQUESTS_DEFERRED]).any(|other| *other == name)
-            && name != metric::ENGINE_TOKENS_PER_SECOND
-    };
+    const OTHERS: [&str; 13] = [
+        metric::IN_FLIGHT,
+        metric::QUEUE_LENGTH,
+        metric::CPU_USAGE,
+        metric::MEMORY_USED,
+        metric::MEMORY_USAGE,
+        metric::PROCESS_CPU,
+        metric::PROCESS_MEMORY,
+        metric::TOKENS_PER_SECOND,
+        metric::ENGINE_SLOTS_BUSY,
+        metric::ENGINE_REQUESTS_DEFERRED,
+        metric::ENGINE_TOKENS_PER_SECOND,
+        metric::PROVIDER_DOWN,
+        metric::STRATEGY_FAILING,
+    ];
+    let is_of_requests = |name: &str| !OTHERS.contains(&name);
     let wanted = metrics.iter().filter(|metric| is_of_requests(&metric.name));
     wanted.map(|one| ((one.window_ms, &one.scope, one.name.as_str()), (one.unit.as_str(), one.summary))).collect()
 }
