@@ -107,6 +107,8 @@ pub enum Command {
     Alerts(AlertsFlags),
     /// Run any strategy over what was recorded: what would it have proposed, and where does it differ
     Replay(ReplayFlags),
+    /// Run a strategy against a scenario or a recorded trace in simulated time, as `plugin test` does
+    Simulate(TestFlags),
     /// Strategies: list, inspect, pull, swap, write your own
     #[command(subcommand)]
     Plugin(PluginCommand),

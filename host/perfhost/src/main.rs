@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor(flags)) => command::doctor::run(&flags),
         Some(Command::Alerts(flags)) => command::alerts::run(&flags),
         Some(Command::Replay(flags)) => command::replay::run(&flags),
+        Some(Command::Simulate(flags)) => command::plugin::test::test(&flags),
         Some(Command::Plugin(plugin)) => command::plugin::run(&plugin),
         Some(Command::Model(model)) => command::model::run(&model),
         Some(Command::Engine(engine)) => command::engine::run(&engine),

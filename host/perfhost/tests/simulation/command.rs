@@ -1,13 +1,17 @@
-//! `perfhost plugin test` as people and their CI use it.
+//! `perfhost plugin test`, which is also `perfhost simulate`, as people and their CI use it.
 
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 fn perfhost(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_perfhost"));
-    command.args(["plugin", "test"]).args(arguments).env("PERFHOST_LIBRARY_DIR", env!("CARGO_TARGET_TMPDIR"));
-    command.output().unwrap()
+    run(&["plugin", "test"], arguments)
+}
+
+fn run(command: &[&str], arguments: &[&str]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_perfhost"));
+    program.args(command).args(arguments).env("PERFHOST_LIBRARY_DIR", env!("CARGO_TARGET_TMPDIR"));
+    program.output().unwrap()
 }
 
 fn text(output: &[u8]) -> String {
@@ -17,7 +21,7 @@ fn text(output: &[u8]) -> String {
 #[test]
 fn the_whole_series_is_in_the_json_and_the_same_every_time() {
     let arguments = ["aggressive", "--duration", "5m", "--seed", "3", "--output", "json"];
-    let (one, other) = (perfhost(&arguments), perfhost(&arguments));
+    let (one, other) = (perfhost(&arguments), run(&["simulate"], &arguments));
     assert!(one.status.success() && one.stdout == other.stdout, "{}", text(&one.stderr));
     let trials: Value = serde_json::from_slice(&one.stdout).unwrap();
     let names: Vec<&str> =

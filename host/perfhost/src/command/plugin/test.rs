@@ -34,7 +34,7 @@ struct Trial {
 }
 
 /// Runs the command. Fails when a call of the strategy failed or a requirement is not met.
-pub(super) fn test(flags: &TestFlags) -> Result<()> {
+pub fn test(flags: &TestFlags) -> Result<()> {
     let scenarios = scenario_file::wanted(flags).map_err(misuse)?;
     if flags.print_scenario {
         for scenario in &scenarios {
