@@ -80,7 +80,8 @@ impl LimitKey {
 
     /// `bytes`, `ms` or `count`.
     pub fn unit(&self) -> &'static str {
-        ["bytes", "ms"].into_iter().find(|unit| self.name.ends_with(unit)).unwrap_or("count")
+        let last = self.name.rsplit('_').next();
+        ["bytes", "ms"].into_iter().find(|unit| last == Some(unit)).unwrap_or("count")
     }
 
     /// Its value in `limits`, in the name's unit; a time is rounded down.
@@ -110,7 +111,7 @@ mod tests {
         }
         let unit = |name| LimitKey::by_name(name).map(LimitKey::unit);
         assert_eq!(
-            [unit("memory_bytes"), unit("plan_timeout_ms"), unit("max_order")],
+            [unit("memory_bytes"), unit("plan_timeout_ms"), unit("max_description_items")],
             [Some("bytes"), Some("ms"), Some("count")]
         );
         assert!(LimitKey::by_name("memory_bytes").is_some_and(|key| !key.is_host_only));
