@@ -42,7 +42,7 @@ export class Policy {
 
   /** Once a minute: enters the minute that passed into each provider's ledger. Asks for no knob. */
   propose(seen) {
-    const minute = Math.floor(Number(seen.nowMs) / 60_000);
+    const minute = Math.floor(seen.nowMs / 60_000);
     if (minute === this.minute) return [];
     this.minute = minute;
     for (const { name } of seen.providers) {
@@ -132,5 +132,5 @@ function read(given) {
 /** A metric of one provider over the window of a minute: count and mean, or null. */
 function lastMinute(metrics, name, scope) {
   const found = metrics.find((one) => one.name === name && one.scope === scope && one.windowMs === 60_000);
-  return found === undefined || found.summary.count === 0n ? null : { count: Number(found.summary.count), mean: found.summary.mean };
+  return found === undefined || found.summary.count === 0 ? null : { count: found.summary.count, mean: found.summary.mean };
 }

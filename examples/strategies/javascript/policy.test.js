@@ -26,8 +26,8 @@ function order(made, changes = {}) {
 
 /** A minute in which so many requests ended at `local`, and such a share of them failed. */
 function observation(minute, count, mean) {
-  const metric = { name: 'error_rate', scope: 'local', windowMs: MINUTE, summary: { count: BigInt(count), mean } };
-  return { nowMs: BigInt(minute * MINUTE), providers: [{ name: 'local' }, { name: 'cheap' }], metrics: count > 0 ? [metric] : [] };
+  const metric = { name: 'error_rate', scope: 'local', windowMs: MINUTE, summary: { count, mean } };
+  return { nowMs: minute * MINUTE, providers: [{ name: 'local' }, { name: 'cheap' }], metrics: count > 0 ? [metric] : [] };
 }
 
 test('the cheapest comes first, the dearest last', () => {

@@ -1,5 +1,5 @@
 // From the contract's exports (wit/strategy.wit) to the policy and back: the only file that knows the component model.
-// Numbers of 64 bits are BigInt here, and what is thrown is the contract's `fault`.
+// Integers of 64 bits are plain numbers here, exact up to 2^53, and what is thrown is the contract's `fault`.
 
 import { PARAMETERS, Policy } from './policy.js';
 

@@ -37,21 +37,21 @@ export class Policy {
 
   /** At most one change: more slots for the first engine in which requests wait. */
   propose(seen) {
-    const nowMs = Number(seen.nowMs);
+    const { nowMs } = seen;
     if (nowMs - this.changedMs < this.parameters.settle_s * 1000) return [];
     for (const knob of this.knobs) {
       if (knob.name !== 'engine_slots' || knob.bounds.tag !== 'integer-range') continue;
       const slots = integer(seen.settings, 'engine_slots', knob.scope);
       const waiting = level(seen.metrics, 'engine_requests_deferred', knob.scope);
       if (slots === null || waiting === null || waiting < this.parameters.waiting_min) continue;
-      const most = Math.min(Number(knob.bounds.val[1]), (this.ceilings[knob.scope] ?? Infinity) - 1);
+      const most = Math.min(knob.bounds.val[1], (this.ceilings[knob.scope] ?? Infinity) - 1);
       const wanted = Math.min(slots + Math.max(1, Math.floor(slots / 2)), most);
       if (wanted <= slots) continue;
       this.changedMs = nowMs;
       return [{
         name: 'engine_slots',
         scope: knob.scope,
-        value: { tag: 'integer', val: BigInt(wanted) },
+        value: { tag: 'integer', val: wanted },
         reason: `${waiting.toFixed(1)} requests wait for one of ${slots} slots: try ${wanted}`,
         expected: { metric: 'tokens_per_second', ratio: 1.1 },
         confidence: 0.5,
@@ -63,7 +63,7 @@ export class Policy {
   /** Remembers what the host took back. */
   learn(outcomes) {
     for (const { name, scope, proposed, verdict } of outcomes) {
-      if (name === 'engine_slots' && verdict === 'rolled-back') this.ceilings[scope] = Number(proposed.val);
+      if (name === 'engine_slots' && verdict === 'rolled-back') this.ceilings[scope] = proposed.val;
     }
   }
 
@@ -101,7 +101,7 @@ export class Policy {
 function level(metrics, name, scope) {
   let found = null;
   for (const metric of metrics) {
-    if (metric.name !== name || metric.scope !== scope || metric.summary.count === 0n) continue;
+    if (metric.name !== name || metric.scope !== scope || metric.summary.count === 0) continue;
     if (found === null || metric.windowMs < found.windowMs) found = metric;
   }
   return found === null ? null : found.summary.mean;
@@ -110,5 +110,5 @@ function level(metrics, name, scope) {
 /** The present value of a knob that takes whole numbers, or null. */
 function integer(settings, name, scope) {
   const setting = settings.find((one) => one.name === name && one.scope === scope);
-  return setting?.value.tag === 'integer' ? Number(setting.value.val) : null;
+  return setting?.value.tag === 'integer' ? setting.value.val : null;
 }

@@ -5,16 +5,16 @@ import { test } from 'node:test';
 
 import { Policy } from './policy.js';
 
-const KNOB = { name: 'engine_slots', scope: 'local', bounds: { tag: 'integer-range', val: [1n, 8n] } };
+const KNOB = { name: 'engine_slots', scope: 'local', bounds: { tag: 'integer-range', val: [1, 8] } };
 
 /** What the host shows of one engine with 4 slots in which so many requests wait. */
 function observation(nowMs, waiting) {
   return {
-    nowMs: BigInt(nowMs),
-    settings: [{ name: 'engine_slots', scope: 'local', value: { tag: 'integer', val: 4n } }],
+    nowMs,
+    settings: [{ name: 'engine_slots', scope: 'local', value: { tag: 'integer', val: 4 } }],
     metrics: [
-      { name: 'engine_requests_deferred', scope: 'local', windowMs: 10000, summary: { count: 10n, mean: waiting } },
-      { name: 'engine_requests_deferred', scope: 'local', windowMs: 60000, summary: { count: 60n, mean: 0 } },
+      { name: 'engine_requests_deferred', scope: 'local', windowMs: 10000, summary: { count: 10, mean: waiting } },
+      { name: 'engine_requests_deferred', scope: 'local', windowMs: 60000, summary: { count: 60, mean: 0 } },
     ],
   };
 }
@@ -28,7 +28,7 @@ function policy() {
 test('waiting requests bring half as many slots again, once the last change has settled', () => {
   const busy = policy();
   const [change] = busy.propose(observation(100_000, 3));
-  assert.deepEqual(change.value, { tag: 'integer', val: 6n });
+  assert.deepEqual(change.value, { tag: 'integer', val: 6 });
   assert.equal(change.scope, 'local');
   assert.match(change.reason, /3\.0 requests wait/);
   assert.deepEqual(busy.propose(observation(110_000, 3)), []);
@@ -42,7 +42,7 @@ test('nothing is asked for while nothing waits', () => {
 
 test('what was rolled back is not asked for again, by the next instance neither', () => {
   const first = policy();
-  first.learn([{ name: 'engine_slots', scope: 'local', proposed: { tag: 'integer', val: 5n }, verdict: 'rolled-back' }]);
+  first.learn([{ name: 'engine_slots', scope: 'local', proposed: { tag: 'integer', val: 5 }, verdict: 'rolled-back' }]);
   const second = policy();
   second.restore(first.save());
   assert.deepEqual(second.propose(observation(100_000, 3)), []);

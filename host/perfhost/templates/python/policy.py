@@ -76,7 +76,7 @@ class Policy:
 
     def restore(self, state):
         """Takes what `save` gave, perhaps in an earlier version of this file. A ValueError says that it cannot."""
-        known = json.loads(state) if state else {"version": 1, "ceilings": {}}
+        known = json.loads(state.decode()) if state else {"version": 1, "ceilings": {}}
         if known["version"] != 1:
             raise ValueError(f"state of version {known['version']}; this strategy reads version 1")
         self.ceilings = known["ceilings"]
