@@ -31,7 +31,10 @@ def chromium():
     if options is None:
         pytest.skip("no Chromium can be had on this machine")
     with playwright.sync_playwright() as running:
-        started = running.chromium.launch(**options)
+        try:
+            started = running.chromium.launch(**options)
+        except playwright.Error as error:
+            pytest.skip(f"Chromium does not start on this machine: {str(error).splitlines()[0]}")
         yield started
         started.close()
 
