@@ -495,7 +495,7 @@ pub(crate) const ROUTES: &[Route] = &[
     },
     Route {
         method: "POST",
-        errors: &[404],
+        errors: &[404, 413, 415],
         ..get(
             Endpoint::TestChannel,
             "/api/alerts/channels/{name}/test",
