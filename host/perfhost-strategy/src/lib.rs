@@ -18,7 +18,8 @@
 //! - [`advice`]: its answer on variants of a model
 //! - [`grant`]: what a strategy may do
 //! - [`strategy`]: the trait that a loaded strategy implements, and how it can fail
-//! - [`conformance`]: whether a strategy keeps to the contract
+//! - [`conformance`]: whether a strategy keeps to the contract; [`typical`]: what its calls are measured with
+//! - [`experiment`]: which of several strategies is better, on live traffic
 //! - [`generation`]: one loaded strategy in service
 //! - [`shared`]: how a new snapshot reaches the hot paths without a lock
 
@@ -42,6 +43,7 @@ pub mod settings;
 pub mod shared;
 pub mod strategy;
 pub mod supervisor;
+pub mod typical;
 pub mod value;
 
 pub use decision::{CycleRecord, Decision, DecisionUpdate};

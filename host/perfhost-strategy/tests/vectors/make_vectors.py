@@ -3,10 +3,10 @@
 Not part of any build or test: the JSON beside this file is, and each file says which versions made it. To make all again,
 with Python 3.12 or later:
 
-    python3 -m venv /tmp/vectors
-    /tmp/vectors/bin/pip install numpy==2.5.5 scipy==1.18.1 matplotlib multiprocess expectation==0.6.1 avinf==1.0.0
+    python3 -m venv vectors-venv
+    vectors-venv/bin/pip install numpy==2.5.5 scipy==1.18.1 matplotlib multiprocess expectation==0.6.1 avinf==1.0.0
     # The C++ part of confseq does not build with today's tools; its Python part is read from the source archive.
-    /tmp/vectors/bin/python make_vectors.py /path/to/confseq-0.0.11/src [NAME ...]
+    vectors-venv/bin/python make_vectors.py /path/to/confseq-0.0.11/src [NAME ...]
 
 Names are those of the functions below; contrasts and sample_ratios need numpy and scipy only. confseq is by Howard,
 Waudby-Smith and Ramdas; expectation by Rostami; avinf by Lindon.

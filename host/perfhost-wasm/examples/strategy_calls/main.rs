@@ -4,7 +4,6 @@
 //!     cargo run --release -p perfhost-wasm --example strategy_calls -- [--calls 1000000] NAME=FILE.wasm[.lzma] ...
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program for people and for `make bench`")]
 
-mod inputs;
 mod times;
 
 use std::collections::BTreeMap;
@@ -13,9 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use inputs::{candidates, fleet, observation, request};
 use perfhost_strategy::Strategy;
 use perfhost_strategy::strategy::World;
+use perfhost_strategy::typical::{candidates, fleet, observation, request};
 use perfhost_wasm::{NoHistory, PluginSource, Runtime, RuntimeConfig};
 use serde_json::{Value, json};
 use times::{resident_bytes, times};

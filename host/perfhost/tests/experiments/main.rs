@@ -1,19 +1,20 @@
 //! Whole experiments on a whole host: from the request that starts one to what is in service afterwards.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test says where")]
 
-#[path = "../swapping/host.rs"]
+#[path = "../support/host.rs"]
 mod host;
 mod load;
+#[path = "../support/provider.rs"]
 mod provider;
 
 use host::Running;
 use load::Load;
-use provider::{Behaviour, Provider};
+use provider::Provider;
 use serde_json::{Value, json};
 
 /// Every third connection dies before it answers.
 fn unreliable() -> Provider {
-    Provider::start(|call| if call % 3 == 0 { Behaviour::Die } else { Behaviour::Answer })
+    Provider::start(|call| call % 3 > 0)
 }
 
 /// No ramp and a short confirmation, so that a test need not wait.
@@ -99,7 +100,7 @@ fn the_reverse_keeps_the_incumbent() {
 
 #[test]
 fn arms_that_share_state_take_turns_and_stopping_leaves_the_incumbent() {
-    let provider = Provider::start(|_| Behaviour::Answer);
+    let provider = Provider::start(|_| true);
     let host = Running::start(&provider.url());
     // Before there is traffic, so that no measured pace makes the blocks longer.
     let status = start(&host, json!({ "arms": ["balanced", "aggressive"], "settling_ms": 1_000 }));
@@ -120,7 +121,7 @@ fn arms_that_share_state_take_turns_and_stopping_leaves_the_incumbent() {
 
 #[test]
 fn another_strategy_in_service_ends_it_and_a_score_counts_for_what_was_counted() {
-    let provider = Provider::start(|_| Behaviour::Answer);
+    let provider = Provider::start(|_| true);
     let host = Running::start(&provider.url());
     let terms = json!({ "arms": [{ "set": { "retries": 0 } }, { "set": { "retries": 3 } }], "objective": "feedback" });
     let id = start(&host, terms)["id"].clone();
@@ -140,7 +141,7 @@ fn another_strategy_in_service_ends_it_and_a_score_counts_for_what_was_counted()
 
 #[test]
 fn what_is_wrong_is_refused_before_anything_changes() {
-    let provider = Provider::start(|_| Behaviour::Answer);
+    let provider = Provider::start(|_| true);
     let host = Running::start(&provider.url());
     for (terms, part) in [
         (json!({ "arms": ["balanced", "nobody"] }), "nobody"),

@@ -1,6 +1,5 @@
 //! `perfhost plugin bench`: what a strategy's calls cost, what memory it takes, and how fast it loads, beside the budgets.
 
-mod inputs;
 mod times;
 
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use perfhost_strategy::strategy::{Identity, InstanceMemory, World};
-use perfhost_strategy::{KnobId, Strategy};
+use perfhost_strategy::{KnobId, Strategy, typical};
 use perfhost_wasm::{Limits, NoHistory, PluginSource, Stage};
 use serde::Serialize;
 
@@ -100,7 +99,7 @@ pub(super) fn bench(flags: &BenchFlags) -> Result<()> {
 
     waiting.show("measuring calls");
     tell(strategy.as_ref(), flags)?;
-    let seen = inputs::observation();
+    let seen = typical::observation();
     let propose = times::each(2_000, most, || strategy.propose(&seen).map(drop)).map_err(failed)?;
     let is_routed = strategy.identity().world == World::Strategy;
     let mut plans = Vec::new();
@@ -138,16 +137,16 @@ fn failed(error: perfhost_strategy::StrategyError) -> anyhow::Error {
 }
 
 fn tell(strategy: &dyn Strategy, flags: &BenchFlags) -> Result<()> {
-    strategy.configure(&flags.param, &inputs::knobs()).map_err(failed).context("configuring it")?;
+    strategy.configure(&flags.param, &typical::knobs()).map_err(failed).context("configuring it")?;
     if strategy.identity().world == World::Strategy {
-        strategy.fleet(&inputs::fleet(100)).map_err(failed)?;
+        strategy.fleet(&typical::fleet(100)).map_err(failed)?;
     }
     Ok(())
 }
 
 /// Batches for the mean, because the clock itself costs a good part of a call, and single calls for the tail.
 fn plan_cost(strategy: &dyn Strategy, count: u32, most: Duration) -> Result<PlanCost> {
-    let (asked, candidates) = (inputs::request(), inputs::candidates(count));
+    let (asked, candidates) = (typical::request(), typical::candidates(count));
     let call = || strategy.plan(&asked, &candidates).map(drop);
     let batches = times::each(1_000, most, || (0..BATCH).try_for_each(|_| call())).map_err(failed)?;
     let single_us = times::each(100_000, most, call).map_err(failed)?;
@@ -163,7 +162,7 @@ fn first_plans(source: &PluginSource, flags: &BenchFlags, most: Duration) -> Res
     let sandbox = Sandbox::new(Limits { warm_max: 0, ..Limits::default() })?;
     let strategy = sandbox.runtime.load(source, Arc::new(NoHistory))?;
     tell(strategy.as_ref(), flags)?;
-    let (asked, candidates) = (inputs::request(), inputs::candidates(3));
+    let (asked, candidates) = (typical::request(), typical::candidates(3));
     let times = times::each(500, most, || strategy.plan(&asked, &candidates).map(drop)).map_err(failed)?;
     Ok(times.in_ms())
 }

@@ -1,4 +1,4 @@
-//! A provider that answers every request at once, on a thread a connection.
+//! A provider that answers, or dies, as a test says.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,38 +8,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const COMPLETION: &str = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
 const MODELS: &str = r#"{"object":"list","data":[{"id":"m","object":"model","created":1,"owned_by":"test"}]}"#;
 
-pub(crate) struct Provider {
-    address: SocketAddr,
-    answers: Arc<AtomicU64>,
-}
+pub(crate) struct Provider(SocketAddr);
 
 impl Provider {
-    pub(crate) fn start() -> Self {
+    /// `is_answered` is asked of each completion, from 1 on; where it says no, the connection closes without a byte.
+    pub(crate) fn start(is_answered: impl Fn(u64) -> bool + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let answers = Arc::new(AtomicU64::new(0));
-        let counted = answers.clone();
+        let (is_answered, calls) = (Arc::new(is_answered), Arc::new(AtomicU64::new(1)));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let counted = counted.clone();
-                std::thread::spawn(move || serve(stream, &counted));
+                let (is_answered, calls) = (is_answered.clone(), calls.clone());
+                std::thread::spawn(move || serve(stream, is_answered.as_ref(), &calls));
             }
         });
-        Self { address, answers }
+        Self(address)
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Completions given so far.
-    pub(crate) fn answers(&self) -> u64 {
-        self.answers.load(Ordering::SeqCst)
+        format!("http://{}", self.0)
     }
 }
 
-/// Answers until the other side closes the connection.
-fn serve(mut stream: TcpStream, answers: &AtomicU64) {
+/// Until the other side closes the connection, or it dies.
+fn serve(mut stream: TcpStream, is_answered: &dyn Fn(u64) -> bool, calls: &AtomicU64) {
     stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     loop {
@@ -61,10 +53,10 @@ fn serve(mut stream: TcpStream, answers: &AtomicU64) {
         if reader.read_exact(&mut body).is_err() {
             return;
         }
-        let content = if is_post { COMPLETION } else { MODELS };
-        if is_post {
-            answers.fetch_add(1, Ordering::SeqCst);
+        if is_post && !is_answered(calls.fetch_add(1, Ordering::SeqCst)) {
+            return;
         }
+        let content = if is_post { COMPLETION } else { MODELS };
         let head =
             format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", content.len());
         if stream.write_all((head + content).as_bytes()).is_err() {

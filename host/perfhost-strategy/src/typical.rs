@@ -1,23 +1,24 @@
-//! What the measured calls are made with: a fleet, a request, candidates, and an observation as large as a real one.
+//! Typical inputs of a strategy's calls: what they are measured with, by `plugin bench` and by the benchmarks. Constant, so
+//! that figures of different strategies and days compare.
 
-use perfhost_strategy::knob::OfferedKnob;
-use perfhost_strategy::observation::{Hardware, Metric, Setting, Summary, metric};
-use perfhost_strategy::plan::{FleetNames, Operation, Target};
-use perfhost_strategy::scope::ScopeKind;
-use perfhost_strategy::{Candidate, KnobId, Observation, PlanRequest, Scope};
+use crate::knob::OfferedKnob;
+use crate::observation::{Hardware, Metric, Setting, Summary, metric};
+use crate::plan::{FleetNames, Operation, Target};
+use crate::scope::ScopeKind;
+use crate::{Candidate, KnobId, Observation, PlanRequest, Scope};
 
 const PROVIDER: &str = "local";
 const MODEL: &str = "gemma-3-270m";
 
 /// A fleet of so many targets.
-pub(super) fn fleet(targets: u32) -> FleetNames {
+pub fn fleet(targets: u32) -> FleetNames {
     let target =
         |at: u32| Target { provider: format!("provider-{at}"), model: MODEL.to_owned(), kind: "llama-cpp".to_owned() };
     FleetNames { targets: (0..targets).map(target).collect(), models: vec![MODEL.to_owned()] }
 }
 
 /// Every knob, on the host or at one provider.
-pub(super) fn knobs() -> Vec<OfferedKnob> {
+pub fn knobs() -> Vec<OfferedKnob> {
     let offer = |id: &KnobId| {
         let knob = id.knob();
         let at = if knob.scope == ScopeKind::Global { Scope::global() } else { Scope::provider(PROVIDER) };
@@ -27,7 +28,7 @@ pub(super) fn knobs() -> Vec<OfferedKnob> {
 }
 
 /// One chat request.
-pub(super) fn request() -> PlanRequest {
+pub fn request() -> PlanRequest {
     PlanRequest {
         operation: Operation::Chat,
         model: 0,
@@ -44,7 +45,7 @@ pub(super) fn request() -> PlanRequest {
 }
 
 /// The first so many targets, under some load.
-pub(super) fn candidates(count: u32) -> Vec<Candidate> {
+pub fn candidates(count: u32) -> Vec<Candidate> {
     (0..count)
         .map(|target| Candidate {
             target,
@@ -58,8 +59,8 @@ pub(super) fn candidates(count: u32) -> Vec<Candidate> {
         .collect()
 }
 
-/// Every metric in three scopes, every knob in two.
-pub(super) fn observation() -> Observation {
+/// As large as a real one: every metric in three scopes, every knob in two.
+pub fn observation() -> Observation {
     let summary = Summary { count: 100, mean: 40.0, min: 10.0, max: 90.0, p50: 38.0, p95: 80.0, p99: 88.0 };
     let scopes = [Scope::global(), Scope::provider(PROVIDER), Scope::model(PROVIDER, MODEL)];
     let metrics = scopes.iter().flat_map(|scope| {
