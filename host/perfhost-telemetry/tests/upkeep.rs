@@ -10,7 +10,7 @@ use std::time::Duration;
 use perfhost_strategy::Scope;
 use perfhost_strategy::observation::metric;
 use perfhost_telemetry::store::FILE_NAME;
-use perfhost_telemetry::{HistoryQuery, Retention, Store, Telemetry};
+use perfhost_telemetry::{HistoryQuery, ReadOnlyStore, Retention, Store, Telemetry};
 
 /// A whole multiple of a day, so that windows of every tier begin here.
 const START_MS: u64 = 20_000 * 86_400_000;
@@ -129,7 +129,11 @@ fn older_file(dir: &Path) {
 fn a_file_of_the_first_version_is_brought_up_to_date_with_all_that_it_holds() {
     let dir = tempfile::tempdir().unwrap();
     older_file(dir.path());
+    // Reading alone brings nothing up to date, and says what does.
+    let error = ReadOnlyStore::open(dir.path()).err().unwrap().to_string();
+    assert!(error.contains("schema 1") && error.contains("serve with it once"), "{error}");
     let store = Store::open(dir.path()).unwrap();
+    assert!(ReadOnlyStore::open(dir.path()).is_ok());
     let range = (START_MS, START_MS + HOUR_MS);
     assert_eq!((samples(&store, range, 10_000), samples(&store, range, MINUTE_MS)), (18, 18));
     let learned = store.learned("balanced").unwrap();

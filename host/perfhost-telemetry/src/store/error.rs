@@ -47,9 +47,9 @@ pub enum StoreError {
         /// The newest known.
         known: i64,
     },
-    /// The file is to be read only, and was written by another version of perfhost.
-    #[error("{path} has schema {found}, this perfhost reads {known}; use the perfhost that wrote it")]
-    OtherSchema {
+    /// The file is to be read only, and was written by an older version of perfhost.
+    #[error("{path} has schema {found}, this perfhost reads {known}; serve with it once, which brings it up to date")]
+    OlderSchema {
         /// The file.
         path: PathBuf,
         /// Its version.

@@ -3,6 +3,7 @@
 //! Opening it creates, repairs, migrates, renames and locks nothing, so it is safe beside a running host, whose data
 //! folder it may be. What the host writes meanwhile is seen from the next question on.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use parking_lot::Mutex;
@@ -31,10 +32,12 @@ impl ReadOnlyStore {
         let failed = |source| StoreError::Database { doing: "opening", what: "the database", source };
         let connection = open::read_only(&path).map_err(failed)?;
         let found = schema::version(&connection).map_err(failed)?;
-        if found != schema::VERSION {
-            return Err(StoreError::OtherSchema { path, found, known: schema::VERSION });
+        let known = schema::VERSION;
+        match found.cmp(&known) {
+            Ordering::Less => Err(StoreError::OlderSchema { path, found, known }),
+            Ordering::Greater => Err(StoreError::NewerSchema { path, found, known }),
+            Ordering::Equal => Ok(Self { connection: Mutex::new(connection) }),
         }
-        Ok(Self { connection: Mutex::new(connection) })
     }
 
     /// Which cycles a question means, and where to start a replay of them; `None` when there are none.
