@@ -1,5 +1,7 @@
 //! Plots of a report as inline SVG: the effect over time with what was not excluded, and effects by class.
 
+use perfhost_strategy::experiment::Metric;
+
 use super::super::record::Record;
 use super::super::trail::Point;
 use super::{change, class_row};
@@ -10,29 +12,25 @@ const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 110.0;
 const ROW: f64 = 30.0;
 
-/// The effect of each challenger over time.
+/// The effect of each challenger over time; where one look decided, that one.
 pub(super) fn over_time(record: &Record) -> String {
     let mut plots = String::new();
     for arm in record.experiment.spec().arms.iter().skip(1) {
         for (is_confirming, title) in [(false, "compared"), (true, "confirmed again")] {
-            let mut points = record.trail.points.iter();
-            let points: Vec<&Point> = points
-                .by_ref()
-                .filter(|point| {
-                    point.challenger == arm.name && point.is_confirming == is_confirming && point.change.is_some()
-                })
-                .collect();
-            if points.len() >= 2 {
+            let is_shown = |point: &&Point| {
+                point.challenger == arm.name && point.is_confirming == is_confirming && point.change.is_some()
+            };
+            let points: Vec<&Point> = record.trail.points.iter().filter(is_shown).collect();
+            if !points.is_empty() {
                 plots += &format!("<h3>{}, {title}</h3>\n", escape(&arm.name));
-                plots += &curve(record, &points);
+                plots += &curve(&record.experiment.spec().objective.metric, &points);
             }
         }
     }
     plots
 }
 
-fn curve(record: &Record, points: &[&Point]) -> String {
-    let metric = &record.experiment.spec().objective.metric;
+fn curve(metric: &Metric, points: &[&Point]) -> String {
     // What is not excluded is wide at first. The axis shows what was left in the second half, and cuts the rest off.
     let late = &points[points.len() / 2..];
     let all = |points: &[&Point], of: fn(&Point) -> [Option<f64>; 3]| -> Vec<f64> {
@@ -54,6 +52,8 @@ fn curve(record: &Record, points: &[&Point]) -> String {
     let upper = line(&|point| point.upper.unwrap_or(highest), &mut points.iter());
     let lower = line(&|point| point.lower.unwrap_or(lowest), &mut points.iter().rev());
     let middle = line(&|point| point.change.unwrap_or(0.0), &mut points.iter());
+    let last = points[points.len() - 1];
+    let (last_lower, last_upper) = (y(last.lower.unwrap_or(lowest)), y(last.upper.unwrap_or(highest)));
     let seconds = (last_ms - first_ms) / 1_000;
     let label = |value: f64| {
         format!(
@@ -67,14 +67,18 @@ fn curve(record: &Record, points: &[&Point]) -> String {
         "<svg viewBox='0 -10 {WIDTH} {}' role='img' aria-label='effect over time'>\n\
          <polygon class='band' points='{upper} {lower}'/>\n\
          <line class='zero' x1='{LEFT}' x2='{WIDTH}' y1='{zero:.1}' y2='{zero:.1}'/>\n\
-         <polyline class='effect' points='{middle}'/>\n{}{}{}\n\
+         <polyline class='effect' points='{middle}'/>\n\
+         <line class='range' x1='{x:.1}' x2='{x:.1}' y1='{last_lower:.1}' y2='{last_upper:.1}'/>\n\
+         <circle class='mark' cx='{x:.1}' cy='{:.1}' r='4'/>\n{}{}{}\n\
          <text x='{LEFT}' y='{}'>start</text><text x='{WIDTH}' y='{}' text-anchor='end'>after {seconds} s</text>\n</svg>\n",
         HEIGHT + 40.0,
+        y(last.change.unwrap_or(0.0)),
         label(highest - margin),
         label(0.0),
         label(lowest + margin),
         HEIGHT + 20.0,
         HEIGHT + 20.0,
+        x = x(last.at_ms),
         zero = y(0.0),
     )
 }
@@ -127,4 +131,19 @@ pub(super) fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_experiment_that_one_look_decided_has_a_plot_too() {
+        let challenger = "retries=3".to_owned();
+        let (change, lower, upper) = (Some(0.5), Some(0.25), None);
+        let point = Point { at_ms: 7, challenger, change, lower, upper, samples: 900, is_confirming: false };
+        let svg = curve(&Metric::Goodput, &[&point]);
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        assert_eq!(svg.matches("class='mark'").count(), 1, "{svg}");
+    }
 }
