@@ -92,9 +92,9 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let engine = engine::choose(&config, &data, &fleet, &sources)?;
 
     // What an earlier run had found, before the engine starts with it.
-    let mut machine = ResourceSampler::new();
-    let hardware = machine.hardware();
-    let machine = tuned::in_words(&machine.processor(), &hardware);
+    let mut resource_sampler = ResourceSampler::new();
+    let hardware = resource_sampler.hardware();
+    let machine = tuned::in_words(&resource_sampler.processor(), &hardware);
     let tuned = Arc::new(TunedSettings::open(store.clone()));
     let begun = begin(&tuned, &config, &machine, &hardware, &fleet, engine.as_ref());
     settings.store(Arc::new(begun.settings));
@@ -213,7 +213,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         engine: engine.clone(),
         hardware,
         resources,
-        reader: ResourceSampler::new(),
+        reader: resource_sampler,
         seconds: 0,
     };
     let watcher = Watcher::new(strategies.clone(), in_force.clone());
