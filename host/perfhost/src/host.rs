@@ -18,7 +18,7 @@ use perfhost_telemetry::{ResourceSampler, Store, Telemetry};
 use perfhost_upstream::{Fleet, discover, health, tls_config};
 use perfhost_wasm::{Runtime, RuntimeConfig};
 use tokio::time::MissedTickBehavior;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::{Config, Sources};
 use crate::data_dir::DataDir;
@@ -306,8 +306,20 @@ async fn every_second(mut sampler: Sampler, tuner: Arc<Tuner>, mut shutdown: Shu
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            _ = clock.tick() => sampler.tick(now_ms()),
+            _ = clock.tick() => {}
             () = shutdown.reached(Stage::Draining) => break,
+        }
+        // A graphics driver that is in trouble can take seconds to answer; the fleet's health is looked at meanwhile.
+        let sampling = tokio::task::spawn_blocking(move || {
+            sampler.tick(now_ms());
+            sampler
+        });
+        match sampling.await {
+            Ok(back) => sampler = back,
+            Err(error) => {
+                error!(%error, "sampling has ended: gauges and history stand still");
+                return;
+            }
         }
         let tuner = tuner.clone();
         // Swaps and retries compile; they must not hold up the clock.
