@@ -152,7 +152,8 @@ fn count(clock: &Clock, labels: &[(&str, &str)], count: u64) -> Option<Value> {
     (count > 0).then(|| {
         json!({
             "attributes": attributes(labels), "startTimeUnixNano": clock.start, "timeUnixNano": clock.now,
-            "asInt": count.to_string(),
+            // Not `asInt`, whose string some collectors (those on opentelemetry-proto for Rust) read as no value at all.
+            "asDouble": count as f64,
         })
     })
 }
