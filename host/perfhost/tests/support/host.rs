@@ -18,7 +18,6 @@ pub(crate) struct Running {
 
 impl Running {
     /// In front of this provider, and ready.
-    #[allow(dead_code, reason = "not every test that shares this file starts one like this")]
     pub(crate) fn start(upstream: &str) -> Self {
         Self::start_with(upstream, |raw| raw)
     }

@@ -1,6 +1,7 @@
 //! A whole host with telemetry off: it serves, plans and caches as ever; what lives on recorded requests rests.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test says where")]
 
+#[allow(dead_code, reason = "other tests use more of it")]
 #[path = "../support/host.rs"]
 mod host;
 #[path = "../support/provider.rs"]
