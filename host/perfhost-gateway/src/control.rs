@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use perfhost_telemetry::GpuResources;
+use perfhost_telemetry::{ExtraMetric, GpuResources};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -172,6 +172,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Every alert rule with how many of its alerts fire, for `/metrics`.
     fn alerts_firing(&self) -> Vec<Firing>;
+
+    /// Metrics of what the gateway does not know, for `/metrics`.
+    fn metrics(&self) -> Vec<ExtraMetric>;
 
     /// The host in short, for `GET /api/system/status`.
     fn status(&self) -> Value;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Sources;
-use crate::config::raw::{Raw, RawAuto, RawEngine, RawTuning, RawUpstream};
+use crate::config::raw::{Raw, RawAuto, RawEngine, RawTelemetry, RawTuning, RawUpstream};
 
 pub use ab::{AbCommand, ReportForm, StartFlags, UnitName};
 pub use alerts::{AlertsCommand, AlertsFlags};
@@ -326,6 +326,9 @@ pub struct ServeFlags {
     /// Time between two observations, in milliseconds [default: 5000]
     #[arg(long, value_name = "MILLISECONDS")]
     pub interval_ms: Option<u64>,
+    /// Record no requests, as `telemetry.enabled = false`: no history of them, no tuning, no experiments
+    #[arg(long, conflicts_with_all = ["ab", "auto"])]
+    pub no_telemetry: bool,
     /// How much to log
     #[arg(long, env = "PERFHOST_LOG", value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     pub log: LogLevel,
@@ -358,6 +361,7 @@ impl ServeFlags {
                 embeddings: None,
             },
             tuning: RawTuning { interval_ms: self.interval_ms, guard: None, fresh: self.fresh.then_some(true) },
+            telemetry: RawTelemetry { enabled: self.no_telemetry.then_some(false) },
             ..Raw::default()
         };
         Sources { file: self.config.clone(), environment, flags, set: self.set.clone(), parameters: self.param.clone() }

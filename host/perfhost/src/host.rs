@@ -61,7 +61,12 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let listen = listener.local_addr().context("reading the listener's address")?;
     let data = DataDir::lock(&config.data_dir)?;
     let store = Store::open_with(data.path(), config.retention).context("opening the store")?;
-    let telemetry = Telemetry::new();
+    let telemetry = if config.is_recording {
+        Telemetry::new()
+    } else {
+        warn!("requests are not recorded: no history of them, no tuning, no experiments, no alerts about them");
+        Telemetry::without_requests()
+    };
     let settings = Arc::new(Shared::new(Arc::new(config.settings.clone())));
     let tls = tls_config().context("loading the root certificates")?;
 
@@ -140,6 +145,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let alerts = Arc::new(Alerts::open(parts, &config.alerts)?);
     let control = Arc::new(HostControl {
         alerts: alerts.clone(),
+        telemetry: telemetry.clone(),
         strategies: strategies.clone(),
         tuner: tuner.clone(),
         config: in_force.clone(),
@@ -219,7 +225,8 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let watcher = Watcher::new(strategies.clone(), in_force.clone());
     let reloader = Reloader::new(sources, in_force, tuner.clone(), strategies.clone(), fleet.clone(), alerts.clone());
     let seconds = tokio::spawn(every_second(sampler, tuner.clone(), shutdown.clone()));
-    let decisions = tokio::spawn(decide(tuner, shutdown.clone()));
+    // Without recorded requests the loop would turn knobs blindly: it rests.
+    let decisions = config.is_recording.then(|| tokio::spawn(decide(tuner, shutdown.clone())));
     let looks = tokio::spawn(experiment(experiments.clone(), shutdown.clone()));
     let reloads = tokio::spawn(reloader.run(shutdown.clone()));
     let watch = tokio::spawn(watcher.run(shutdown.clone()));
@@ -232,7 +239,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let gateway = tokio::task::spawn_blocking(move || perfhost_gateway::run(listener, services, workers, shutdown));
     let served = gateway.await.context("the gateway panicked")?;
 
-    for task in [seconds, decisions, looks, reloads, watch, reports, alerting].into_iter().chain(pushes) {
+    for task in [seconds, looks, reloads, watch, reports, alerting].into_iter().chain(decisions).chain(pushes) {
         // They stop with the same signal; a panic in one was logged by its thread and must not hide the rest.
         let _ended = task.await;
     }

@@ -171,6 +171,7 @@ fn overlay(raw: &mut Raw, flags: Raw) {
     take(&mut raw.engine.program, flags.engine.program);
     take(&mut raw.tuning.interval_ms, flags.tuning.interval_ms);
     take(&mut raw.tuning.fresh, flags.tuning.fresh);
+    take(&mut raw.telemetry.enabled, flags.telemetry.enabled);
     if !flags.upstream.is_empty() {
         raw.upstream = flags.upstream;
     }

@@ -10,6 +10,7 @@ pub mod load;
 pub mod raw;
 mod rules;
 pub mod sandbox;
+mod telemetry;
 pub mod trust;
 
 pub use checked::{AutoPolicy, Config, OtlpConfig, pairs};

@@ -105,7 +105,9 @@ impl Experiments {
         let now_ms = now_ms();
         let id = record.id;
         let offered = self.parts.tuner.offered(&self.parts.config.lock().clone());
-        let recalled = arms::recall(&self.parts.strategies, &record.arms, &record.request, &offered);
+        let recalled = self
+            .check_recording()
+            .and_then(|()| arms::recall(&self.parts.strategies, &record.arms, &record.request, &offered));
         let begun = recalled.and_then(|mut arms| {
             let stays = record.experiment.in_service();
             // A promotion outlives the host, as long as nobody has put something else in service since.
@@ -137,6 +139,10 @@ impl Experiments {
         }
     }
 
+    fn check_recording(&self) -> Result<(), ExperimentError> {
+        if self.parts.telemetry.is_recording() { Ok(()) } else { Err(ExperimentError::NotRecording) }
+    }
+
     /// Starts one; its number. Blocks while strategies are loaded.
     pub fn begin(&self, request: StartRequest) -> Result<u64, ExperimentError> {
         self.begin_in(&mut self.state.lock(), request, false)
@@ -154,6 +160,7 @@ impl Experiments {
     }
 
     fn begin_in(&self, state: &mut State, request: StartRequest, is_automatic: bool) -> Result<u64, ExperimentError> {
+        self.check_recording()?;
         if let Some(running) = &state.running {
             return Err(ExperimentError::Running(running.record.id));
         }

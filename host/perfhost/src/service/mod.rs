@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod control;
 pub mod engine;
 pub mod experiments;
+pub mod exposed;
 pub mod history;
 pub mod journal;
 pub mod observer;

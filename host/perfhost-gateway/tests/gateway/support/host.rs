@@ -11,7 +11,7 @@ use perfhost_gateway::{
     Services, ShutdownTrigger, StrategySource, run, shutdown_channel,
 };
 use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Value};
-use perfhost_telemetry::{GpuResources, Store, Telemetry};
+use perfhost_telemetry::{ExtraMetric, GpuResources, Store, Telemetry};
 use perfhost_upstream::{Endpoint, Fleet, ProviderConfig, ProviderKind, tls_config};
 use serde_json::json;
 
@@ -220,6 +220,10 @@ impl Control for Recorded {
 
     fn alerts_firing(&self) -> Vec<Firing> {
         vec![Firing { rule: "slow-responses".to_owned(), severity: "warning", count: 1 }]
+    }
+
+    fn metrics(&self) -> Vec<ExtraMetric> {
+        vec![ExtraMetric::gauge("perfhost_of_the_host", "A metric of the host around the gateway.", 1.0)]
     }
 
     fn knobs(&self) -> serde_json::Value {
