@@ -38,8 +38,8 @@ pub struct Choice {
     pub regime: Regime,
     /// For people: which knobs decided it.
     pub reason: String,
-    /// Answers that one arm cached must never be served to another's requests; in either regime the host keys its cache
-    /// and its flights with [`super::Allocation::cache_partition`].
+    /// Answers that one arm cached must never be served to another's requests, nor to bystanders, or theirs to it; in
+    /// either regime the host keys its cache and its flights with [`super::Allocation::cache_partition`].
     pub is_cache_partitioned: bool,
 }
 

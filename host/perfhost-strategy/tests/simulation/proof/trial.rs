@@ -6,8 +6,8 @@ use std::collections::{BinaryHeap, HashMap};
 use perfhost_strategy::experiment::regime::Timing;
 use perfhost_strategy::experiment::spec::Objective;
 use perfhost_strategy::experiment::{
-    Arm, Assigned, Batch, Choice, Confirmed, Ending, Event, Experiment, Metric, Outcome, Phase, Ramp, Regime, Slo,
-    Spec, Verdict,
+    Arm, Assigned, Assignment, Batch, Choice, Confirmed, Ending, Event, Experiment, Metric, Outcome, Phase, Ramp,
+    Regime, Slo, Spec, Verdict,
 };
 
 use super::rules::Watched;
@@ -16,6 +16,9 @@ use super::traffic::{DEADLINE_MS, Fate, INTERVAL_MS, Server, Shape, Traffic};
 /// Requests of a block, and those of them that are burn-in.
 pub(crate) const BLOCK: u64 = 100;
 pub(crate) const BURN_IN: u64 = 25;
+
+/// Where requests that are not counted find cached answers.
+const HOSTS_OWN: u64 = 0;
 
 /// What is simulated.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +107,9 @@ pub(crate) fn run(plan: &Plan, seed: u64, others_go_on: bool) -> Run {
         let (allocation, is_over) = (experiment.allocation(), experiment.phase() == Phase::Ended);
         let assignment = allocation.assign(id);
         let is_challenger = if is_over { id % 2 == 1 } else { assignment.arm == 1 };
-        let partition = allocation.cache_partition(usize::from(is_challenger));
+        let arm = usize::from(is_challenger);
+        let partition = Assignment { arm, is_counted: assignment.is_counted || is_over, ..assignment };
+        let partition = allocation.cache_partition(&partition).unwrap_or(HOSTS_OWN);
         let fate = traffic.next(Server { is_challenger, is_shared: plan.is_switchback, partition });
         if assignment.is_counted || is_over {
             watched.observe(is_challenger, value(plan, &fate));
