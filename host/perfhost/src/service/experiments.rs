@@ -164,11 +164,12 @@ impl Experiments {
         request.objective(0.0)?;
         request.guardrails()?;
         let arms = arms::enlist(&self.parts.strategies, &request, &self.parts.settings.load(), &offered)?;
-        let started = terms::spec(&request, &arms, &self.parts.telemetry)
+        let surroundings = self.parts.tuner.surroundings();
+        let settling = self.parts.tuner.settling().measured(&surroundings);
+        let started = terms::spec(&request, &arms, &self.parts.telemetry, settling)
             .and_then(|spec| Ok(Experiment::start(spec, now_ms)?))
             .inspect_err(|_| self.parts.strategies.dismiss())?;
         let id = state.next_id;
-        let surroundings = self.parts.tuner.surroundings();
         let serves: Vec<String> =
             surroundings.providers.iter().map(|(name, serves)| format!("{name}: {serves}")).collect();
         let mut record = Record {

@@ -120,6 +120,26 @@ fn arms_that_share_state_take_turns_and_stopping_leaves_the_incumbent() {
 }
 
 #[test]
+fn how_long_figures_take_to_settle_is_measured_and_the_next_experiment_says_so() {
+    let provider = Provider::start(|_| true);
+    let host = Running::start(&provider.url());
+    let arm = |strategy: &str, limit: u32| json!({ "strategy": strategy, "set": { "concurrency_limit": limit } });
+    let arms = json!([arm("balanced", 64), arm("aggressive", 128)]);
+    let why = |status: &Value| status["choice"]["reason"].as_str().unwrap().to_owned();
+    // Turns of ten seconds, of which each change of settings has enough to be followed.
+    let first = start(&host, json!({ "arms": arms, "settling_ms": 2_500, "pace": 100 }));
+    assert!(why(&first).contains("as asked for"), "{first:#}");
+    let load = Load::start(host.port(), 4);
+    for strategy in ["aggressive@0.1.0", "balanced@0.1.0", "aggressive@0.1.0"] {
+        load.wait_for(strategy);
+    }
+    host.post(&format!("/api/experiments/{}/stop", first["id"]), "application/json", b"{}");
+    let second = start(&host, json!({ "arms": arms }));
+    assert!(why(&second).contains("of 4 changes measured so far"), "{second:#}");
+    load.stop();
+}
+
+#[test]
 fn another_strategy_in_service_ends_it_and_a_score_counts_for_what_was_counted() {
     let provider = Provider::start(|_| true);
     let host = Running::start(&provider.url());
