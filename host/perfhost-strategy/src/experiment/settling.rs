@@ -71,7 +71,7 @@ impl Watch {
     pub fn second(&mut self, now_ms: u64, count: u64, mean_ms: f64) -> Option<u64> {
         let elapsed_ms = now_ms.checked_sub(self.since_ms?)?;
         // The second in which the change was made is of both sides.
-        let Some(at) = ((elapsed_ms / 1_000) as usize).checked_sub(1) else { return None };
+        let at = ((elapsed_ms / 1_000) as usize).checked_sub(1)?;
         if at >= MOST_SECONDS {
             return self.give_up();
         }

@@ -9,6 +9,8 @@ mod provider;
 
 use host::Running;
 use load::Load;
+use perfhost::config::Sources;
+use perfhost::config::raw::{Raw, RawAuto};
 use provider::Provider;
 use serde_json::{Value, json};
 
@@ -157,6 +159,44 @@ fn another_strategy_in_service_ends_it_and_a_score_counts_for_what_was_counted()
     assert_eq!(status["ending"], "stopped", "{status:#}");
     assert!(status["verdict"]["why"].as_str().unwrap().contains("conservative"), "{status:#}");
     assert_eq!(load::ask(host.port(), "after").0, "conservative@0.1.0");
+}
+
+#[test]
+fn continuous_mode_spends_one_bound_over_all_its_experiments_also_after_a_restart() {
+    let provider = Provider::start(|_| true);
+    let automatic = |raw: &mut Raw, _: &mut Sources| {
+        raw.auto = RawAuto { enabled: Some(true), at_most_ms: Some(1_000), pause_ms: Some(100), ..RawAuto::default() };
+    };
+    let after = |host: &Running, experiments: u64| {
+        for _ in 0..600 {
+            let found = host.get("/api/experiments");
+            if found["automatic"]["experiments"].as_u64().unwrap() >= experiments {
+                return found;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("{:#}", host.get("/api/experiments"));
+    };
+    let host = Running::start_as(&provider.url(), automatic);
+    let found = after(&host, 2);
+    assert_eq!(
+        (&found["automatic"]["promotions"], &found["automatic"]["false_promotions_at_most"]),
+        (&json!(0), &json!(0.05))
+    );
+    let bound = |id: u64| {
+        let report: Value = serde_json::from_str(&host.text(&format!("/api/experiments/{id}/report"))).unwrap();
+        let part = format!("continuous mode, experiment {id}, 0 promotions before it");
+        assert!(report["notes"].to_string().contains(&part), "{:#}", report["notes"]);
+        report["request"]["error_bound"].as_f64().unwrap()
+    };
+    let (first, second) = (bound(1), bound(2));
+    assert!((first - 0.01464).abs() < 1e-4 && second < first, "{first} {second}");
+    assert!(host.text("/api/experiments/1/report?format=text").contains("at most 5 % of promotions"));
+
+    let spent = host.get("/api/experiments")["automatic"]["experiments"].as_u64().unwrap();
+    let host = host.again(&provider.url(), automatic);
+    let found = after(&host, spent + 1);
+    assert!(found["automatic"]["next_error_bound"].as_f64().unwrap() < second, "{:#}", found["automatic"]);
 }
 
 #[test]

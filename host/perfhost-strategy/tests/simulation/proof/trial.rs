@@ -5,6 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 
 use perfhost_strategy::experiment::regime::Timing;
 use perfhost_strategy::experiment::spec::Objective;
+use perfhost_strategy::experiment::statistics::Level;
 use perfhost_strategy::experiment::{
     Arm, Assigned, Assignment, Batch, Choice, Confirmed, Ending, Event, Experiment, Metric, Outcome, Phase, Ramp,
     Regime, Slo, Spec, Verdict,
@@ -31,6 +32,8 @@ pub(crate) struct Plan {
     /// Ramp, guardrail and confirmation as they are by default. Without them arms have equal shares from the start and the
     /// first verdict is the end, so that requests compare with those of a fixed-size test.
     pub(crate) has_default_terms: bool,
+    /// Probability of naming a winner that is none.
+    pub(crate) level: Level,
     pub(crate) requests: u64,
     /// Requests between looks.
     pub(crate) look_every: u64,
@@ -59,8 +62,11 @@ fn spec(plan: &Plan, seed: u64) -> Spec {
     let choice = Choice { regime, reason: String::new(), is_cache_partitioned: true };
     let objective = Objective { metric: plan.metric, minimum_effect: 0.0 };
     let slo = Slo { ttft_ms: None, time_per_output_token_ms: None, response_ms: None, deadline_ms: DEADLINE_MS };
-    let spec =
-        Spec { slo, ..Spec::new("simulated", seed, vec![arm("incumbent"), arm("challenger")], choice, objective) };
+    let spec = Spec {
+        slo,
+        level: plan.level,
+        ..Spec::new("simulated", seed, vec![arm("incumbent"), arm("challenger")], choice, objective)
+    };
     if plan.has_default_terms {
         return spec;
     }
