@@ -152,6 +152,14 @@ impl Experiments {
         if arms.is_empty() || self.state.lock().running.is_some() {
             return;
         }
+        if let Some(promotion) = self.parts.strategies.promotion() {
+            let (experiment, strategy) = (promotion.experiment, &promotion.strategy);
+            info!(
+                experiment,
+                strategy, "the configured experiment was decided in an earlier run; --fresh begins it again"
+            );
+            return;
+        }
         if let Err(error) = self.begin(StartRequest { arms, ..StartRequest::default() }) {
             warn!(%error, "the experiment was not started");
         }
@@ -255,6 +263,9 @@ impl Experiments {
 
     fn finish(&self, state: &mut State, now_ms: u64) {
         if let Some(running) = state.running.take() {
+            if let Some(promotion) = running.promotion(&self.parts) {
+                promotion.keep(&self.parts.store);
+            }
             let record = running.end(&self.parts, now_ms);
             findings::keep(&self.parts.store, &record);
             let is_promoted = |verdict: &Verdict| matches!(verdict, Verdict::Promote { arm, .. } if *arm != CONTROL);

@@ -10,6 +10,7 @@ pub mod journal;
 pub mod observer;
 pub mod offer;
 pub mod otlp;
+pub mod promotion;
 pub mod reload;
 pub mod reports;
 pub mod sampler;

@@ -93,7 +93,7 @@ impl SettlingTimes {
 
     /// What was measured here, and over how many changes also where that is too few to come to anything.
     pub fn measured(&self, surroundings: &Surroundings) -> (Option<Settled>, usize) {
-        let on = in_words(surroundings);
+        let on = surroundings.in_words();
         let state = self.state.lock();
         let place = state.known.iter().find(|place| place.on == on);
         place.map_or((None, 0), |place| (place.times_ms.settled(), place.times_ms.count()))
@@ -101,7 +101,7 @@ impl SettlingTimes {
 
     fn note(&self, state: &mut State, settled_ms: Option<u64>, surroundings: &Surroundings) {
         let Some(settled_ms) = settled_ms else { return };
-        let on = in_words(surroundings);
+        let on = surroundings.in_words();
         let at = state.known.iter().position(|place| place.on == on);
         let mut place = at.map_or_else(|| Place { on, times_ms: Times::default() }, |at| state.known.remove(at));
         place.times_ms.note(settled_ms);
@@ -131,11 +131,6 @@ pub fn origin((settled, changes): (Option<Settled>, usize)) -> String {
 fn differences<'a>(before: &'a Settings, after: &'a Settings) -> impl Iterator<Item = KnobId> + 'a {
     let all = before.changed().chain(after.changed());
     all.filter(|(id, scope, _)| before.value(*id, scope) != after.value(*id, scope)).map(|(id, _, _)| id)
-}
-
-fn in_words(surroundings: &Surroundings) -> String {
-    let serves = surroundings.providers.iter().map(|(name, serves)| format!("; {name}: {serves}"));
-    std::iter::once(surroundings.machine.clone()).chain(serves).collect()
 }
 
 #[cfg(test)]

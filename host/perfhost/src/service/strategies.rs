@@ -36,6 +36,7 @@ use perfhost_wasm::{History, Runtime};
 use tracing::{info, warn};
 
 use super::now_ms;
+use super::promotion::Promotion;
 use crate::built_in;
 use crate::plugin_source::address::Address;
 use crate::plugin_source::digest::Digest;
@@ -89,6 +90,11 @@ pub struct Strategies {
     generations: Generations,
     learned: Learned,
     shelf: Option<Shelf>,
+    /// Digest of what the configuration puts in service.
+    configured: Mutex<String>,
+    /// What an experiment had promoted, if this start began with it.
+    promotion: Option<Promotion>,
+    store: Store,
     /// Held while a plugin is loaded: one at a time takes enough of the machine.
     loading: Mutex<()>,
     desk: Mutex<Desk>,
@@ -117,11 +123,56 @@ impl Strategies {
             None => load(built_in::DEFAULT)?,
         };
         let learned = Learned::new(store.clone(), is_fresh);
-        let desk = Desk::new(first.clone(), loaded, parameters);
-        desk.prepare(first.strategy.as_ref(), || learned.hand_on(first.strategy.as_ref(), None))?;
-        let generations = Generations::start(store, telemetry, first.strategy, workers, now_ms())?;
+        let configured = Mutex::new(first.digest().to_owned());
+        let promotion = Promotion::read(&store).filter(|_| !is_fresh).filter(|promotion| {
+            let fits = promotion.fits(plugins, first.digest());
+            let strategy = &promotion.strategy;
+            fits.inspect_err(|why| info!(strategy, why, "what an experiment had promoted is not begun with")).is_ok()
+        });
+        let winner = promotion.as_ref().filter(|promotion| promotion.digest != first.digest()).map(|promotion| {
+            let at_hand = loaded.iter().find(|held| held.digest() == promotion.digest).cloned();
+            at_hand.map_or_else(|| promoted(promotion, &loader, shelf.as_ref()), Ok)
+        });
+        let mut desk = Desk::new(first.clone(), loaded, parameters);
+        let prepare = |desk: &Desk, held: &Held| {
+            desk.prepare(held.strategy.as_ref(), || learned.hand_on(held.strategy.as_ref(), None))
+        };
+        let winner = winner.map(|held| held.and_then(|held| prepare(&desk, &held).map(|()| held)));
+        let (first, promotion) = match winner {
+            Some(Ok(winner)) => {
+                desk.serve(winner.clone());
+                (winner, promotion)
+            }
+            other => {
+                prepare(&desk, &first)?;
+                let failed = other.and_then(Result::err);
+                if let Some(error) = &failed {
+                    warn!(%error, "what an experiment had promoted cannot be had; the configured strategy serves");
+                }
+                (first, promotion.filter(|_| failed.is_none()))
+            }
+        };
+        let by = promotion.as_ref().filter(|promotion| promotion.digest != *configured.lock()).map(|promotion| {
+            info!(
+                strategy = promotion.strategy,
+                experiment = promotion.experiment,
+                "an experiment promoted it and the configuration is unchanged: it serves in place of the configured strategy"
+            );
+            format!("experiment {} of an earlier run", promotion.experiment)
+        });
+        let generations = Generations::start(store.clone(), telemetry, first.strategy, by, workers, now_ms())?;
         let (loading, desk) = (Mutex::new(()), Mutex::new(desk));
-        Ok(Self { loader, generations, learned, shelf, loading, desk })
+        Ok(Self { loader, generations, learned, shelf, configured, promotion, store, loading, desk })
+    }
+
+    /// What an experiment of an earlier run had promoted, if this start began with it.
+    pub fn promotion(&self) -> Option<&Promotion> {
+        self.promotion.as_ref()
+    }
+
+    /// SHA-256 of what the configuration puts in service.
+    pub fn configured(&self) -> String {
+        self.configured.lock().clone()
     }
 
     /// The strategy in service, for the request path.
@@ -250,6 +301,9 @@ impl Strategies {
         let name = source_name(source);
         self.noting_refusal(&name, digest_of(source), || {
             let held = self.obtain(source)?;
+            if why == Arrival::Configuration {
+                held.digest().clone_into(&mut self.configured.lock());
+            }
             let mut desk = self.desk.lock();
             self.put_in_service(held, &mut desk, why, None, None)?;
             desk.retired = None;
@@ -398,6 +452,10 @@ impl Strategies {
         renew(strategy.as_ref());
         desk.prepare(strategy.as_ref(), || self.learned.hand_on(strategy.as_ref(), Some(&before)))?;
         let record = self.generations.replace(strategy, why, place, detail, now_ms());
+        // A fallback stands in for what was promoted; everything else that comes this way somebody has chosen instead.
+        if !matches!(why, Arrival::Fallback | Arrival::Retry) {
+            Promotion::forget(&self.store);
+        }
         desk.serve(next);
         info!(
             from = before.identity().name,
@@ -508,6 +566,29 @@ impl Strategies {
         }
         result
     }
+}
+
+/// What an experiment had promoted: from the shelf, or built in.
+fn promoted(promotion: &Promotion, loader: &Loader, shelf: Option<&Shelf>) -> Result<Held, SwapError> {
+    let kept = shelf.and_then(|shelf| shelf.read(&promotion.digest));
+    let plugin = match kept {
+        Some(plugin) => {
+            loader.intake().check_kept(&plugin.source.name, &plugin.provenance)?;
+            plugin
+        }
+        None => {
+            let name = promotion.strategy.split('@').next().unwrap_or_default();
+            let found = built_in::find(name).map(|_| loader.intake().read(name, None)).transpose()?;
+            found.filter(|found| found.provenance.digest.hex() == promotion.digest).ok_or_else(|| {
+                SwapError::NotKept {
+                    strategy: promotion.strategy.clone(),
+                    digest: promotion.digest.clone(),
+                    source_name: promotion.strategy.clone(),
+                }
+            })?
+        }
+    };
+    Ok(loader.load_at_start(&plugin)?)
 }
 
 /// A strategy that comes back starts from what it saved, as at any other start: its journal begins again there.

@@ -363,6 +363,11 @@ impl Tuner {
         if state.turn.lane.is_some() {
             return;
         }
+        self.keep_settled(&state);
+    }
+
+    /// Makes durable what is settled of the host's settings.
+    fn keep_settled(&self, state: &State) {
         let settled = state.guard.settled(&self.settings.load());
         self.tuned.keep(&settled, &state.config, &self.surroundings(), &state.authors);
     }

@@ -161,6 +161,41 @@ fn another_strategy_in_service_ends_it_and_a_score_counts_for_what_was_counted()
     assert_eq!(load::ask(host.port(), "after").0, "conservative@0.1.0");
 }
 
+fn set(pair: &'static str) -> impl FnOnce(&mut Raw, &mut Sources) {
+    move |_, sources| sources.set.push(pair.to_owned())
+}
+
+#[test]
+fn a_winner_outlives_a_restart_until_the_configuration_or_somebody_says_otherwise() {
+    let provider = unreliable();
+    let host = Running::start_as(&provider.url(), set("retries=0"));
+    let load = Load::start(host.port(), 8);
+    let winner = json!({ "strategy": "aggressive", "set": { "retries": 3 } });
+    let status = start(&host, json!({ "arms": ["balanced", winner], "confirm_ms": 0 }));
+    assert_eq!(until_over(&host, &status["id"])["ending"], "promoted");
+    load.stop();
+
+    let serving = |host: &Running| host.get("/api/strategies")["in_service"]["name"].as_str().unwrap().to_owned();
+    let host = host.again(&provider.url(), set("retries=0"));
+    assert_eq!((serving(&host).as_str(), retries(&host)), ("aggressive", json!(3)));
+    let newest = host.get("/api/strategies/history")["generations"][0].clone();
+    assert_eq!((&newest["why"], &newest["detail"]), (&json!("experiment"), &json!("experiment 1 of an earlier run")));
+    assert_eq!(load::ask(host.port(), "after").0, "aggressive@0.1.0");
+
+    // The user has set the knob to something else: that counts, and the strategy stays.
+    let host = host.again(&provider.url(), set("retries=1"));
+    assert_eq!((serving(&host).as_str(), retries(&host)), ("aggressive", json!(1)));
+    // The configuration names another plugin.
+    let host = host.again(&provider.url(), |raw, _| raw.plugins = Some(vec!["conservative".to_owned()]));
+    assert_eq!(serving(&host), "conservative");
+    // It names the same one again; then somebody goes back by hand, and that holds for the next start.
+    let host = host.again(&provider.url(), |_, _| {});
+    assert_eq!(serving(&host), "aggressive");
+    host.post("/api/strategies", "application/json", br#"{"name":"balanced"}"#);
+    let host = host.again(&provider.url(), |_, _| {});
+    assert_eq!(serving(&host), "balanced");
+}
+
 #[test]
 fn continuous_mode_spends_one_bound_over_all_its_experiments_also_after_a_restart() {
     let provider = Provider::start(|_| true);
