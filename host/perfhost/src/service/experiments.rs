@@ -148,11 +148,12 @@ impl Experiments {
 
     /// What the configuration asks for from the start, unless an experiment of an earlier run goes on.
     pub fn begin_configured(&self) {
-        let arms: Vec<ArmRequest> = self.parts.config.lock().ab.iter().cloned().map(ArmRequest::Named).collect();
+        let ab = self.parts.config.lock().ab.clone();
+        let arms: Vec<ArmRequest> = ab.iter().cloned().map(ArmRequest::Named).collect();
         if arms.is_empty() || self.state.lock().running.is_some() {
             return;
         }
-        if let Some(promotion) = self.parts.strategies.promotion() {
+        if let Some(promotion) = self.parts.strategies.promotion().filter(|promotion| promotion.ab == ab) {
             let (experiment, strategy) = (promotion.experiment, &promotion.strategy);
             info!(
                 experiment,

@@ -6,6 +6,7 @@
 //! - [`desk`]: what is in memory, and what each strategy is told before it serves
 //! - [`generations`]: the moment of the swap, and the history of what was in service
 //! - [`learned`]: what strategies learned, from one to the next
+//! - [`promoted`]: with which one a start begins
 //! - [`shelf`]: plugin files by digest, for rollbacks after a restart
 //! - [`arms`]: strategies that take part in an experiment
 //! - [`watch`]: reloads when a file changes
@@ -17,6 +18,7 @@ mod find;
 mod generations;
 mod learned;
 mod loader;
+mod promoted;
 mod shelf;
 mod watch;
 
@@ -48,6 +50,7 @@ use find::Known;
 use generations::Generations;
 use learned::Learned;
 use loader::{Loader, digest_of, read_digest, source_name};
+use promoted::Beginning;
 use shelf::Shelf;
 
 pub use arms::EnlistedArm;
@@ -124,43 +127,15 @@ impl Strategies {
         };
         let learned = Learned::new(store.clone(), is_fresh);
         let configured = Mutex::new(first.digest().to_owned());
-        let promotion = Promotion::read(&store).filter(|_| !is_fresh).filter(|promotion| {
-            let fits = promotion.fits(plugins, first.digest());
-            let strategy = &promotion.strategy;
-            fits.inspect_err(|why| info!(strategy, why, "what an experiment had promoted is not begun with")).is_ok()
-        });
-        let winner = promotion.as_ref().filter(|promotion| promotion.digest != first.digest()).map(|promotion| {
-            let at_hand = loaded.iter().find(|held| held.digest() == promotion.digest).cloned();
-            at_hand.map_or_else(|| promoted(promotion, &loader, shelf.as_ref()), Ok)
-        });
         let mut desk = Desk::new(first.clone(), loaded, parameters);
+        let promotion = Promotion::read(&store).filter(|_| !is_fresh);
+        let load_winner = |winner: &Promotion| promoted::load(winner, &loader, shelf.as_ref());
         let prepare = |desk: &Desk, held: &Held| {
             desk.prepare(held.strategy.as_ref(), || learned.hand_on(held.strategy.as_ref(), None))
         };
-        let winner = winner.map(|held| held.and_then(|held| prepare(&desk, &held).map(|()| held)));
-        let (first, promotion) = match winner {
-            Some(Ok(winner)) => {
-                desk.serve(winner.clone());
-                (winner, promotion)
-            }
-            other => {
-                prepare(&desk, &first)?;
-                let failed = other.and_then(Result::err);
-                if let Some(error) = &failed {
-                    warn!(%error, "what an experiment had promoted cannot be had; the configured strategy serves");
-                }
-                (first, promotion.filter(|_| failed.is_none()))
-            }
-        };
-        let by = promotion.as_ref().filter(|promotion| promotion.digest != *configured.lock()).map(|promotion| {
-            info!(
-                strategy = promotion.strategy,
-                experiment = promotion.experiment,
-                "an experiment promoted it and the configuration is unchanged: it serves in place of the configured strategy"
-            );
-            format!("experiment {} of an earlier run", promotion.experiment)
-        });
-        let generations = Generations::start(store.clone(), telemetry, first.strategy, by, workers, now_ms())?;
+        let Beginning { held, promotion, by } =
+            promoted::begin(first, promotion, plugins, &mut desk, load_winner, prepare)?;
+        let generations = Generations::start(store.clone(), telemetry, held.strategy, by, workers, now_ms())?;
         let (loading, desk) = (Mutex::new(()), Mutex::new(desk));
         Ok(Self { loader, generations, learned, shelf, configured, promotion, store, loading, desk })
     }
@@ -301,12 +276,13 @@ impl Strategies {
         let name = source_name(source);
         self.noting_refusal(&name, digest_of(source), || {
             let held = self.obtain(source)?;
-            if why == Arrival::Configuration {
-                held.digest().clone_into(&mut self.configured.lock());
-            }
+            let digest = held.digest().to_owned();
             let mut desk = self.desk.lock();
             self.put_in_service(held, &mut desk, why, None, None)?;
             desk.retired = None;
+            if why == Arrival::Configuration {
+                *self.configured.lock() = digest;
+            }
             Ok(())
         })
     }
@@ -566,29 +542,6 @@ impl Strategies {
         }
         result
     }
-}
-
-/// What an experiment had promoted: from the shelf, or built in.
-fn promoted(promotion: &Promotion, loader: &Loader, shelf: Option<&Shelf>) -> Result<Held, SwapError> {
-    let kept = shelf.and_then(|shelf| shelf.read(&promotion.digest));
-    let plugin = match kept {
-        Some(plugin) => {
-            loader.intake().check_kept(&plugin.source.name, &plugin.provenance)?;
-            plugin
-        }
-        None => {
-            let name = promotion.strategy.split('@').next().unwrap_or_default();
-            let found = built_in::find(name).map(|_| loader.intake().read(name, None)).transpose()?;
-            found.filter(|found| found.provenance.digest.hex() == promotion.digest).ok_or_else(|| {
-                SwapError::NotKept {
-                    strategy: promotion.strategy.clone(),
-                    digest: promotion.digest.clone(),
-                    source_name: promotion.strategy.clone(),
-                }
-            })?
-        }
-    };
-    Ok(loader.load_at_start(&plugin)?)
 }
 
 /// A strategy that comes back starts from what it saved, as at any other start: its journal begins again there.

@@ -6,6 +6,7 @@ mod host;
 mod load;
 #[path = "../support/provider.rs"]
 mod provider;
+mod tuning;
 
 use host::Running;
 use load::Load;
@@ -253,6 +254,16 @@ fn what_is_wrong_is_refused_before_anything_changes() {
     }
     assert_eq!(host.get("/api/experiments")["experiments"], json!([]));
     assert_eq!(host.get("/api/strategies")["in_service"]["name"], "balanced");
+}
+
+#[test]
+fn a_mix_says_what_its_quality_is() {
+    let provider = Provider::start(|_| true);
+    let host = Running::start(&provider.url());
+    let arms = json!([{ "set": { "retries": 0 } }, { "set": { "retries": 3 } }]);
+    let id = start(&host, json!({ "arms": arms, "objective": "mix", "mix": { "quality": 0.5 } }))["id"].clone();
+    let report = host.text(&format!("/api/experiments/{id}/report?format=text"));
+    assert!(report.contains("quality 0.500 (nothing judges an answer"), "{report}");
 }
 
 fn start_refused(host: &Running, terms: Value) -> String {

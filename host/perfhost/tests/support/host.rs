@@ -63,6 +63,12 @@ impl Running {
         host
     }
 
+    /// Where it keeps what it knows.
+    #[allow(dead_code, reason = "not every test looks there")]
+    pub(crate) fn data_dir(&self) -> std::path::PathBuf {
+        self.folder.as_ref().unwrap().path().join("data")
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

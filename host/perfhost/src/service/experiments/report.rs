@@ -238,6 +238,18 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
         "objective",
         format!("{}; worth a change from {}", spec.objective.metric.name(), amount(&spec.objective.metric, effect)),
     ));
+    if let Metric::Mix(mix) = &spec.objective.metric {
+        let weight = print::number;
+        facts.push((
+            "mix",
+            format!(
+                "response time {}, resources {}, quality {} (nothing judges an answer as it ends: 1 for one that came, 0 for a failure)",
+                weight(mix.response_time),
+                weight(mix.resources),
+                weight(mix.quality)
+            ),
+        ));
+    }
     facts.push(("regime", spec.choice.reason.clone()));
     facts.push((
         "drawn by",

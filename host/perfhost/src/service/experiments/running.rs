@@ -27,8 +27,8 @@ const MOST_SCORES: usize = 10_000;
 /// A killed host goes on from the record and the batches after it; this bounds how many there are.
 const BETWEEN_RECORDS_MS: u64 = 10_000;
 
-/// How long an arm tunes before the next does, where arms serve at the same time.
-const LANE_MS: u64 = 60_000;
+/// Cycles for which an arm tunes before the next does, where arms serve at the same time: a minute at the default interval.
+const LANE_CYCLES: u64 = 12;
 
 /// An experiment under way.
 pub(super) struct Running {
@@ -289,6 +289,7 @@ impl Running {
         Some(Promotion {
             experiment: self.record.id,
             plugins: config.plugins.clone(),
+            ab: config.ab.clone(),
             configured: parts.strategies.configured(),
             strategy: arm.enlisted.label(),
             digest: arm.enlisted.digest().to_owned(),
@@ -320,7 +321,10 @@ impl Running {
         let due = match experiment.spec().choice.regime {
             Regime::Switchback(_) => experiment.allocation().serving().unwrap_or(CONTROL),
             Regime::PerRequest if is_fixed => experiment.in_service(),
-            Regime::PerRequest => (now_ms / LANE_MS) as usize % self.arms.len(),
+            Regime::PerRequest => {
+                let lane_ms = LANE_CYCLES * parts.tuner.interval().as_millis().max(1) as u64;
+                (now_ms / lane_ms) as usize % self.arms.len()
+            }
         };
         let is_switchback = experiment.spec().is_switchback();
         let has_changed = self.turn != Some(due);
