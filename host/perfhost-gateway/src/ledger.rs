@@ -88,13 +88,15 @@ impl Ledger {
     }
 
     /// Takes part in the experiment that is running, if one is: from here on the request sees what its arm's requests see,
-    /// and shares cached answers with those only.
+    /// and if it is counted it shares cached answers with those only.
     pub(crate) fn join_experiment(&mut self, asked: &mut Asked) -> &Rc<View> {
         let view = self.view.clone();
         let Some(experiment) = view.experiment.as_ref() else { return &self.view };
         let (unit, assignment) = experiment.assign(self.number, asked);
         let Some(arm) = view.arms.get(assignment.arm) else { return &self.view };
-        asked.key = asked.key.in_partition(experiment.allocation.cache_partition(assignment.arm));
+        if let Some(partition) = experiment.allocation.cache_partition(&assignment) {
+            asked.key = asked.key.in_partition(partition);
+        }
         self.entry = experiment.enter(self.number, unit, &assignment, now_ms(), asked);
         self.view = arm.clone();
         &self.view

@@ -33,6 +33,7 @@ use crate::service::now_ms;
 use crate::service::observer::Observer;
 use crate::service::offer::{Place, offered};
 use crate::service::otlp;
+use crate::service::promotion::Promotion;
 use crate::service::reload::Reloader;
 use crate::service::reports;
 use crate::service::sampler::Sampler;
@@ -101,7 +102,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let hardware = resource_sampler.hardware();
     let machine = tuned::in_words(&resource_sampler.processor(), &hardware);
     let tuned = Arc::new(TunedSettings::open(store.clone()));
-    let begun = begin(&tuned, &config, &machine, &hardware, &fleet, engine.as_ref());
+    let begun = begin(&tuned, &config, &machine, &hardware, &fleet, engine.as_ref(), strategies.promotion());
     settings.store(Arc::new(begun.settings));
     let engine =
         engine.map(|chosen| chosen.start(&settings.load(), &config.settings, &fleet)).transpose()?.map(Arc::new);
@@ -263,7 +264,8 @@ pub fn parameters_of(config: Arc<Config>) -> Arc<Parameters> {
     })
 }
 
-/// The settings to begin with, on this machine, with these providers and the engine that is about to start.
+/// The settings to begin with, on this machine, with these providers, the engine that is about to start, and what an
+/// experiment had promoted.
 fn begin(
     tuned: &TunedSettings,
     config: &Config,
@@ -271,6 +273,7 @@ fn begin(
     hardware: &Hardware,
     fleet: &Fleet,
     engine: Option<&Chosen>,
+    promotion: Option<&Promotion>,
 ) -> StartValues {
     let mut surroundings = Surroundings::of_fleet(machine, fleet, None);
     let mut places = Place::of(fleet);
@@ -278,7 +281,12 @@ fn begin(
         surroundings.providers.insert(engine.provider().to_owned(), engine.serves());
         places.push(Place { provider: engine.provider().to_owned(), is_managed: true });
     }
-    tuned.start_values(config, &surroundings, &offered(config, hardware.logical_cores, &places))
+    let offered = offered(config, hardware.logical_cores, &places);
+    let mut begun = tuned.start_values(config, &surroundings, &offered);
+    if let Some(promotion) = promotion {
+        begun.settings = promotion.with_knobs(begun.settings, config, &surroundings, &offered);
+    }
+    begun
 }
 
 /// Rules that nobody reads are a mistake that nothing else would show.

@@ -162,6 +162,7 @@ fn extra(services: &Services) -> Vec<ExtraMetric> {
             .with("severity", firing.severity)
     }));
     list.extend(services.control.metrics());
+    list.extend(services.control.gpus().iter().flat_map(of_gpu));
     list
 }
 
@@ -176,7 +177,6 @@ fn experiment(running: Option<&LiveExperiment>) -> Vec<ExtraMetric> {
             .with("arm", &at.to_string())
             .with("strategy", &arm.generation.strategy.identity().name)
     }));
-    list.extend(services.control.gpus().iter().flat_map(of_gpu));
     list
 }
 

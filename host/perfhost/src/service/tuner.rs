@@ -31,6 +31,7 @@ use super::engine::{EngineResult, ManagedEngine};
 use super::now_ms;
 use super::observer::Observer;
 use super::offer::{self, Place};
+use super::settling::SettlingTimes;
 use super::strategies::Strategies;
 use super::tuned::{Author, Authors, Surroundings, TunedSettings};
 use crate::config::Config;
@@ -58,6 +59,7 @@ pub struct Tuner {
     store: Store,
     engine: Option<Arc<ManagedEngine>>,
     tuned: Arc<TunedSettings>,
+    settling: SettlingTimes,
     machine: String,
     /// What alerts ask for, oldest first; at most [`MOST_WISHES`].
     wishes: Mutex<VecDeque<(AlertRecord, Action)>>,
@@ -143,6 +145,7 @@ impl Tuner {
             turn: Turn::default(),
         };
         Ok(Self {
+            settling: SettlingTimes::open(parts.store.clone(), parts.observer.telemetry.clone()),
             observer: parts.observer,
             strategies: parts.strategies,
             generation,
@@ -264,6 +267,7 @@ impl Tuner {
             warn!(%error, "the retired strategy could not be put back in service");
         }
         self.take_engine_results(&mut state);
+        self.settling.tick(now_ms(), || self.surroundings());
         if self.engine.as_ref().is_some_and(|engine| engine.state().phase == EnginePhase::Ready) {
             state.unproven.clear();
         }
@@ -359,6 +363,11 @@ impl Tuner {
         if state.turn.lane.is_some() {
             return;
         }
+        self.keep_settled(&state);
+    }
+
+    /// Makes durable what is settled of the host's settings.
+    fn keep_settled(&self, state: &State) {
         let settled = state.guard.settled(&self.settings.load());
         self.tuned.keep(&settled, &state.config, &self.surroundings(), &state.authors);
     }
@@ -441,6 +450,7 @@ impl Tuner {
             let waiting = std::mem::take(&mut state.awaiting_engine);
             match result {
                 EngineResult::Applied { at_ms } => {
+                    self.settling.took_effect(at_ms, &self.surroundings());
                     for decision in waiting {
                         state.guard.took_effect(decision, at_ms);
                         state.guard_told.push(GuardCall::TookEffect { decision, at_ms });
@@ -479,6 +489,7 @@ impl Tuner {
     }
 
     fn apply(&self, settings: Settings) {
+        self.settling.changed(&self.settings.load(), &settings, now_ms(), &self.surroundings());
         if let Some(engine) = &self.engine {
             engine.apply(settings.engine(engine.provider()));
         }
@@ -507,6 +518,11 @@ impl Tuner {
     pub fn offered(&self, config: &Config) -> Vec<OfferedKnob> {
         let logical_cores = self.observer.hardware.lock().logical_cores;
         offer::offered(config, logical_cores, &Place::of(&self.fleet))
+    }
+
+    /// How long figures took to settle after changes of what requests share.
+    pub fn settling(&self) -> &SettlingTimes {
+        &self.settling
     }
 
     /// The machine and what serves on it.

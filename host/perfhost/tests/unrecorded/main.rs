@@ -8,7 +8,7 @@ mod host;
 mod provider;
 
 use host::Running;
-use perfhost::config::raw::{Raw, RawTelemetry, RawTuning};
+use perfhost::config::raw::{RawTelemetry, RawTuning};
 use provider::Provider;
 use serde_json::{Value, json};
 
@@ -28,11 +28,10 @@ fn sample(metrics: &str, name: &str) -> Option<f64> {
 #[test]
 fn it_serves_plans_and_caches_and_records_no_request() {
     let provider = Provider::start(|_| true);
-    let host = Running::start_with(&provider.url(), |raw| Raw {
-        telemetry: RawTelemetry { enabled: Some(false) },
+    let host = Running::start_as(&provider.url(), |raw, _| {
+        raw.telemetry = RawTelemetry { enabled: Some(false) };
         // The loop would have asked the strategy many times by the end of this test.
-        tuning: RawTuning { interval_ms: Some(500), ..RawTuning::default() },
-        ..raw
+        raw.tuning = RawTuning { interval_ms: Some(500), ..RawTuning::default() };
     });
     assert!(ask(&host)("x-perfhost-strategy").starts_with("balanced@"));
     assert_eq!(ask(&host)("x-perfhost-cache"), "hit");
@@ -55,8 +54,7 @@ fn it_serves_plans_and_caches_and_records_no_request() {
 #[test]
 fn an_experiment_is_refused_with_what_would_allow_it() {
     let provider = Provider::start(|_| true);
-    let off = |raw| Raw { telemetry: RawTelemetry { enabled: Some(false) }, ..raw };
-    let host = Running::start_with(&provider.url(), off);
+    let host = Running::start_as(&provider.url(), |raw, _| raw.telemetry = RawTelemetry { enabled: Some(false) });
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let request = agent.post(format!("http://127.0.0.1:{}/api/experiments", host.port()));
     let terms = json!({ "arms": ["conservative", "aggressive"] });
