@@ -13,10 +13,13 @@ const PREFIX_GAIN: f32 = 0.8;
 
 /// The plan. `caches_sampled` lets answers come from the cache that would be expected to differ the next time.
 pub fn plan(asked: &Request, candidates: &[Candidate], caches_sampled: bool) -> Plan {
+    let unmeasured_ms = order::slowest_first_byte_ms(asked, candidates);
+    let home = order::home(asked, candidates);
     let cost = |candidate: &Candidate| {
         let prefix = 1.0 - PREFIX_GAIN * candidate.prefix_match.clamp(0.0, 1.0);
-        let loading = if candidate.resident { 1.0 } else { 4.0 };
-        order::load(candidate) * prefix * loading * (1.0 + 10.0 * candidate.error_rate)
+        let answer_ms = if candidate.latency_p50_ms > 0.0 { candidate.latency_p50_ms } else { unmeasured_ms };
+        let ms = answer_ms + order::loading_ms(candidate, home);
+        ms * order::load(candidate) * prefix * (1.0 + 10.0 * candidate.error_rate)
     };
     let base = order::plan(order::by_cost(candidates, cost), asked);
     let is_cached = asked.deterministic || caches_sampled;
@@ -29,14 +32,15 @@ pub fn plan(asked: &Request, candidates: &[Candidate], caches_sampled: bool) -> 
     }
 }
 
-/// About the 95th percentile of the first choice's wait for its first byte. Never where the second choice has a queue:
-/// a hedge would lengthen it for others.
+/// About the 95th percentile of the first choice's wait for its first byte. Never where the second choice has a queue,
+/// which a hedge would lengthen for others, nor where a model has to be loaded: that wait is no accident, and a second
+/// load pushes another model out.
 fn hedge_after_ms(asked: &Request, candidates: &[Candidate], order: &[u32]) -> u32 {
     let [first, second, ..] = order else { return 0 };
     let (first, second) = (&candidates[*first as usize], &candidates[*second as usize]);
     // Without a stream the first byte comes with the whole answer.
     let median = if asked.streaming { first.ttft_p50_ms } else { first.latency_p50_ms };
-    if median <= 0.0 || second.queued > 0 {
+    if median <= 0.0 || second.queued > 0 || !first.resident || !second.resident {
         return 0;
     }
     (median * P95_OVER_P50).max(HEDGE_MIN_MS) as u32

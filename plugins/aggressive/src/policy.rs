@@ -127,6 +127,10 @@ impl Aggressive {
 
     /// Back to the number of slots before the last step, when that step brought less than it must.
     fn take_back_slots(&self, seen: &Seen<'_>, tuning: &mut Tuning, engine: &Engine<'_>) -> Option<Proposal> {
+        let tried = tuning.trials.to_take_back("engine_slots", engine.scope, engine.slots)?;
+        if !engine.was_soon_replaced(tried.demand) {
+            return None;
+        }
         tuning.take_back(seen, ("engine_slots", engine.scope), TOKENS, true, |present, value| {
             let text = Text::new("").integer(present).words(" slots brought less than ").percent(self.gain_min);
             text.words(" more tokens/s than ").integer(value).words(": back to ").integer(value).done()

@@ -9,11 +9,13 @@ const UNRELIABLE: f32 = 1e9;
 
 /// The plan; a target is unreliable when its error rate is above `error_rate_max`.
 pub fn plan(asked: &Request, candidates: &[Candidate], error_rate_max: f32) -> Plan {
+    let unmeasured_ms = order::slowest_first_byte_ms(asked, candidates);
+    let home = order::home(asked, candidates);
     let cost = |candidate: &Candidate| {
         let penalty = if candidate.error_rate > error_rate_max { UNRELIABLE * candidate.error_rate } else { 0.0 };
-        // A model that is not loaded delays its first token by a load: as bad as a queue.
-        let loading = if candidate.resident { 0.0 } else { 10.0 };
-        order::load(candidate) + loading + penalty
+        let usual_ms = order::first_byte_ms(asked, candidate).unwrap_or(unmeasured_ms);
+        let ms = usual_ms + order::queued_ms(candidate) + order::loading_ms(candidate, home);
+        ms * order::load(candidate).sqrt() / (1.0 - candidate.error_rate.clamp(0.0, 0.99)) + penalty
     };
     order::plan(order::by_cost(candidates, cost), asked)
 }

@@ -64,7 +64,7 @@ impl Policy for Conservative {
     }
 
     fn plan(&self, asked: &Request, candidates: &[Candidate]) -> Plan {
-        crate::plan::plan(asked, candidates, 2.0 * self.target_error_rate as f32)
+        crate::plan::plan(asked, candidates, (2.0 * self.target_error_rate as f32).max(0.1))
     }
 }
 
@@ -101,11 +101,17 @@ impl Conservative {
                 return Some(back);
             }
         }
-        if let Some(relief) = self.relieve_errors(seen, tuning) {
+        if let Some(back) = admission::take_back(seen, tuning, &engines) {
+            return Some(back);
+        }
+        if let Some(relief) = self.relieve_errors(seen, tuning, &engines) {
             return Some(relief);
         }
-        let wait = first_token(seen, &engines, SAMPLES_MIN)?;
         let target_ms = self.target_ttft_p95_ms;
+        if let Some(finished) = admission::finish(seen, tuning, &engines, target_ms) {
+            return Some(finished);
+        }
+        let wait = first_token(seen, &engines, SAMPLES_MIN)?;
         if wait.p95_ms > self.headroom * target_ms {
             let raised = engines.iter().find_map(|engine| self.raise_slots(seen, tuning, engine, wait));
             return raised.or_else(|| match wait.p95_ms > target_ms {
@@ -147,14 +153,16 @@ impl Conservative {
     }
 
     /// A quarter less at once (half of a limit that is not even reached) while more requests fail than should.
-    fn relieve_errors(&self, seen: &Seen<'_>, tuning: &mut Tuning) -> Option<Proposal> {
+    fn relieve_errors(&self, seen: &Seen<'_>, tuning: &mut Tuning, engines: &[Engine<'_>]) -> Option<Proposal> {
         let finished = seen.settled("error_rate", HOST, 2 * SAMPLES_MIN)?;
         if finished.mean <= self.target_error_rate {
             return None;
         }
         let present = seen.integer("concurrency_limit", HOST)?;
         let under_way = seen.level("in_flight", HOST)?.ceil() as i64;
-        let value = if under_way * 2 < present { present / 2 } else { (present * 3 / 4).max(1) };
+        let value = if under_way * 2 < present { present / 2 } else { present * 3 / 4 };
+        // With a request for each slot an engine has no load to take off.
+        let value = value.max(admission::capacity(seen, engines)).max(1);
         if value >= present {
             return None;
         }

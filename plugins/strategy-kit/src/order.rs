@@ -2,6 +2,9 @@
 
 use crate::route::{Candidate, Plan, Request};
 
+/// What it takes to load a model of some gigabytes, in milliseconds, as nothing says how long it took the last time.
+pub const LOADING_MS: f32 = 10_000.0;
+
 /// Indexes of `candidates`, lowest `cost` first, ties in the host's order. Those with weight 0 are left out unless
 /// every one has it.
 pub fn by_cost(candidates: &[Candidate], cost: impl Fn(&Candidate) -> f32) -> Vec<u32> {
@@ -22,6 +25,46 @@ pub fn by_cost(candidates: &[Candidate], cost: impl Fn(&Candidate) -> f32) -> Ve
 /// Requests at a candidate and waiting there, with this one, for its weight.
 pub fn load(candidate: &Candidate) -> f32 {
     (candidate.in_flight + candidate.queued + 1) as f32 / candidate.weight.max(0.01)
+}
+
+/// Recent median time to the first byte, in milliseconds: of a stream its first token, else the whole answer. `None`
+/// where nothing was measured yet.
+pub fn first_byte_ms(asked: &Request, candidate: &Candidate) -> Option<f32> {
+    let is_token_known = asked.streaming && candidate.ttft_p50_ms > 0.0;
+    let median = if is_token_known { candidate.ttft_p50_ms } else { candidate.latency_p50_ms };
+    (median > 0.0 && median.is_finite()).then_some(median)
+}
+
+/// The slowest first byte of all candidates, in milliseconds; 1 where none was measured. What one is counted with as
+/// long as nothing is known of it: it is tried when the others are loaded, and not flooded.
+pub fn slowest_first_byte_ms(asked: &Request, candidates: &[Candidate]) -> f32 {
+    let known = candidates.iter().filter_map(|candidate| first_byte_ms(asked, candidate));
+    known.reduce(f32::max).unwrap_or(1.0)
+}
+
+/// How long those who wait inside a target will take to get their turn, in milliseconds: by Little's law one of the
+/// requests at work is answered every `latency / requests at work`.
+pub fn queued_ms(candidate: &Candidate) -> f32 {
+    let at_work = candidate.in_flight.saturating_sub(candidate.queued).max(1);
+    candidate.queued as f32 * candidate.latency_p50_ms.max(0.0) / at_work as f32
+}
+
+/// What an answer waits for its model, in milliseconds; `home` is [`home`] of the request.
+pub fn loading_ms(candidate: &Candidate, home: Option<u32>) -> f32 {
+    match candidate.resident {
+        true => 0.0,
+        false if home == Some(candidate.target) => LOADING_MS,
+        // Loaded here, it may push another model out, which is then loaded again.
+        false => 2.0 * LOADING_MS,
+    }
+}
+
+/// The target on which a model that is loaded nowhere should be loaded. Each model has a place of its own: were all of
+/// them loaded where the least is under way, which in quiet times is the first in the host's order, they would push each
+/// other out of one machine's memory while another's is free.
+pub fn home(asked: &Request, candidates: &[Candidate]) -> Option<u32> {
+    let place = (asked.model as usize).checked_rem(candidates.len())?;
+    candidates.get(place).map(|candidate| candidate.target)
 }
 
 /// A plan in that order which keeps every setting, honours the client's deadline, and caches only what is expected to

@@ -67,10 +67,25 @@ impl Tuning {
         if tried.effect == Effect::Same && !also_without_gain {
             return None;
         }
-        let value = self.knobs.nearest(name, scope, tried.from)?;
+        self.go_back(seen, (name, scope), metric, reason)
+    }
+
+    /// The proposal that takes back a knob's last change, whatever came of it.
+    pub fn go_back(
+        &mut self,
+        seen: &Seen<'_>,
+        (name, scope): (&str, &str),
+        metric: &str,
+        reason: impl Fn(i64, i64) -> String,
+    ) -> Option<Proposal> {
+        let present = seen.integer(name, scope)?;
+        let from = self.trials.last_step(name, scope, present)?.from;
+        let value = self.knobs.nearest(name, scope, from)?;
         let reason = reason(present, value);
         let change = Change { name, scope, value, reason, metric, ratio: 1.0, confidence: 0.8 };
-        self.propose(seen, change, true)
+        let proposal = self.propose(seen, change, true)?;
+        self.trials.dismiss(name, scope, present);
+        Some(proposal)
     }
 
     fn propose(&mut self, seen: &Seen<'_>, change: Change<'_>, is_return: bool) -> Option<Proposal> {
