@@ -125,7 +125,7 @@ impl Conservative {
     }
 
     /// Half as many slots again, at least one more, while requests wait for one; twice as many while the target is
-    /// missed by far.
+    /// missed by far; fewer where that was tried and taken back.
     fn raise_slots(
         &self,
         seen: &Seen<'_>,
@@ -135,8 +135,9 @@ impl Conservative {
     ) -> Option<Proposal> {
         let cap = self.slots_cap(&seen.observation.hardware);
         let is_far_off = wait.p95_ms > FAR_OFF * self.target_ttft_p95_ms;
-        let more = if is_far_off { engine.slots } else { (engine.slots / 2).max(1) };
-        let value = (engine.slots + more).min(cap);
+        let half = (engine.slots / 2).max(1);
+        let steps = [if is_far_off { engine.slots } else { half }, half, 1].map(|more| (engine.slots + more).min(cap));
+        let value = tuning.first_open("engine_slots", engine.scope, steps)?;
         if value <= engine.slots || !engine.is_short_of_slots() || !engine.has_memory_for(value) {
             return None;
         }

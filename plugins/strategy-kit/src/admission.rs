@@ -29,6 +29,8 @@ const QUIET: f64 = 0.5;
 const QUEUE_THAT_BINDS: f64 = 0.05;
 /// Share of the target that a typical first token must take at the providers before their load is taken for the cause.
 const LATE_UPSTREAM: f64 = 0.5;
+/// Requests at once from which providers of unknown capacity may be slow because of them.
+const LOAD_MIN: f64 = 4.0;
 /// Share of refused requests that counts.
 const REFUSED_THAT_COUNTS: f64 = 0.001;
 
@@ -64,7 +66,8 @@ pub fn tighten(
     let excess = (target_ms / wait.p95_ms.max(1.0)).clamp(0.5, 0.9);
     let inside: f64 = engines.iter().map(|engine| engine.waiting_inside).sum();
     let queued = seen.level("queue_length", HOST).unwrap_or(0.0);
-    let is_upstream_late = engines.is_empty() && unqueued_ms(seen, wait) > LATE_UPSTREAM * target_ms;
+    let has_load = seen.level("in_flight", HOST).is_some_and(|under_way| under_way >= LOAD_MIN);
+    let is_upstream_late = engines.is_empty() && has_load && unqueued_ms(seen, wait) > LATE_UPSTREAM * target_ms;
     if inside >= QUEUE_THAT_COUNTS || is_upstream_late {
         let lowered = lower_limit(seen, tuning, engines, excess, words(wait, target_ms));
         if lowered.is_some() {
@@ -82,8 +85,7 @@ pub fn tighten(
     // The host takes back a step that refuses many at once; a smaller one may be bearable.
     let steps = [present as f64 * excess, present as f64 * 0.75, present as f64 * 0.9];
     let steps = steps.map(|step| (step as i64).max(goal));
-    let is_new = |step: &i64| !tuning.trials.is_ruled_out(QUEUE_WAIT, HOST, *step);
-    let value = steps.into_iter().find(is_new).unwrap_or(present);
+    let value = tuning.first_open(QUEUE_WAIT, HOST, steps).unwrap_or(present);
     let reason = words(wait, target_ms).words(" with ").number(queued).words(" requests queued: refuse after ");
     let reason = reason.integer(value).words(" ms instead of ").integer(present).done();
     let (ratio, confidence) = (excess, 0.7);

@@ -137,12 +137,19 @@ impl Trials {
 
     /// Whether this very value was tried without gain, under demand like today's and not long ago.
     pub fn is_ruled_out(&self, name: &str, scope: &str, value: i64) -> bool {
-        self.tried.iter().any(|tried| {
-            tried.name == name
-                && tried.scope == scope
-                && tried.value == value
-                && !tried.is_return
-                && tried.effect.is_disappointing()
+        self.result_of(name, scope, value).is_some_and(|tried| tried.effect.is_disappointing())
+    }
+
+    /// Whether this very value was tried and made things worse, under demand like today's and not long ago.
+    pub fn did_harm(&self, name: &str, scope: &str, value: i64) -> bool {
+        self.result_of(name, scope, value).is_some_and(|tried| tried.effect == Effect::Worse)
+    }
+
+    /// What came of this very value, if that still counts.
+    fn result_of(&self, name: &str, scope: &str, value: i64) -> Option<&Tried> {
+        let is_it = |tried: &&Tried| tried.name == name && tried.scope == scope && tried.value == value;
+        self.tried.iter().find(is_it).filter(|tried| {
+            !tried.is_return
                 && self.now_ms.saturating_sub(tried.at_ms) < self.retry_after_ms
                 && (tried.demand <= 0.0 || self.demand < GROWN_DEMAND * tried.demand)
         })

@@ -42,6 +42,12 @@ impl Tuning {
         Seen::new(observation, self.trials.changed_ms())
     }
 
+    /// The first of `values` that was not taken back lately. The host takes back large steps sooner than small ones, also
+    /// for a wait that was rising by itself: the next smaller step is then worth a try.
+    pub fn first_open(&self, name: &str, scope: &str, values: impl IntoIterator<Item = i64>) -> Option<i64> {
+        values.into_iter().find(|value| !self.trials.did_harm(name, scope, *value))
+    }
+
     /// The proposal for a change, if it is one that can be made now.
     pub fn ask(&mut self, seen: &Seen<'_>, change: Change<'_>) -> Option<Proposal> {
         let value = self.knobs.nearest(change.name, change.scope, change.value)?;
