@@ -67,7 +67,18 @@ mod tests {
         assert_eq!(plan(&request(), &[first.clone(), second.clone()], true).hedge_after_ms, 430);
         let queued = Candidate { queued: 1, ..second };
         assert_eq!(plan(&request(), &[first.clone(), queued], true).hedge_after_ms, 0);
-        assert_eq!(plan(&request(), &[first], true).hedge_after_ms, 0);
+        assert_eq!(plan(&request(), &[first.clone()], true).hedge_after_ms, 0);
+        let cold = Candidate { resident: false, ..candidate(1) };
+        assert_eq!(plan(&request(), &[first, cold], true).hedge_after_ms, 0);
+    }
+
+    #[test]
+    fn slow_answers_weigh_as_much_as_load() {
+        let near = Candidate { latency_p50_ms: 500.0, in_flight: 2, ..candidate(0) };
+        let far = Candidate { latency_p50_ms: 2_000.0, ..candidate(1) };
+        assert_eq!(plan(&request(), &[far.clone(), near.clone()], true).order, [1, 0]);
+        let busy = Candidate { in_flight: 4, ..near };
+        assert_eq!(plan(&request(), &[far, busy], true).order, [0, 1]);
     }
 
     #[test]

@@ -77,4 +77,15 @@ mod tests {
         assert_eq!(plan(&request(), &[failing, target(400.0, 1, 0.0)], WEIGHTS).order, [1, 0]);
         assert_eq!(plan(&request(), &[candidate(0), candidate(1)], WEIGHTS).order, [0, 1]);
     }
+
+    #[test]
+    fn a_model_is_loaded_at_its_home_unless_that_is_much_busier() {
+        let cold = |in_flight| Candidate { resident: false, in_flight, ..candidate(0) };
+        let order = |model, left, right| {
+            let candidates = [cold(left), Candidate { target: 1, ..cold(right) }];
+            plan(&Request { model, ..request() }, &candidates, WEIGHTS).order
+        };
+        assert_eq!((order(1, 0, 0), order(2, 0, 0)), (vec![1, 0], vec![0, 1]));
+        assert_eq!((order(1, 0, 1), order(1, 0, 9)), (vec![1, 0], vec![0, 1]));
+    }
 }

@@ -36,6 +36,32 @@ mod tests {
     }
 
     #[test]
+    fn the_target_that_answers_soonest_comes_first_until_its_load_outweighs_that() {
+        let order = |near: Candidate| plan(&request(), &[near, far()], 0.1).order;
+        let near = Candidate { ttft_p50_ms: 200.0, ..candidate(0) };
+        assert_eq!(order(near.clone()), [0, 1]);
+        // Ten times as slow it is left alone, and asked again once the other is busy enough.
+        let slow = Candidate { ttft_p50_ms: 2_000.0, ..near.clone() };
+        assert_eq!(order(slow.clone()), [1, 0]);
+        let busy = Candidate { in_flight: 19, ..far() };
+        assert_eq!(plan(&request(), &[slow, busy], 0.1).order, [0, 1]);
+        // Eight wait inside, one gets its turn every 100 ms.
+        let full = Candidate { in_flight: 10, queued: 8, latency_p50_ms: 200.0, ..near };
+        assert_eq!(order(full), [1, 0]);
+    }
+
+    fn far() -> Candidate {
+        Candidate { ttft_p50_ms: 600.0, ..candidate(1) }
+    }
+
+    #[test]
+    fn what_was_not_measured_counts_as_slow_and_is_tried_when_others_are_busy() {
+        let unknown = candidate(0);
+        assert_eq!(plan(&request(), &[unknown.clone(), Candidate { in_flight: 1, ..far() }], 0.1).order, [0, 1]);
+        assert_eq!(plan(&request(), &[Candidate { in_flight: 1, ..unknown }, far()], 0.1).order, [1, 0]);
+    }
+
+    #[test]
     fn never_hedges_and_caches_only_what_repeats() {
         let two = [candidate(0), candidate(1)];
         let sampled = plan(&Request { seen_before: true, ..request() }, &two, 0.02);

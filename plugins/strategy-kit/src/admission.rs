@@ -85,7 +85,8 @@ pub fn tighten(
     // The host takes back a step that refuses many at once; a smaller one may be bearable.
     let steps = [present as f64 * excess, present as f64 * 0.75, present as f64 * 0.9];
     let steps = steps.map(|step| (step as i64).max(goal));
-    let value = tuning.first_open(QUEUE_WAIT, HOST, steps).unwrap_or(present);
+    let is_new = |step: &i64| !tuning.trials.is_ruled_out(QUEUE_WAIT, HOST, *step);
+    let value = steps.into_iter().find(is_new).unwrap_or(present);
     let reason = words(wait, target_ms).words(" with ").number(queued).words(" requests queued: refuse after ");
     let reason = reason.integer(value).words(" ms instead of ").integer(present).done();
     let (ratio, confidence) = (excess, 0.7);
@@ -294,3 +295,6 @@ fn goal(unqueued_ms: f64, target_ms: f64) -> i64 {
     // `clamp` would bring the whole formatter of floats along, for its panic.
     (0.9 * target_ms - unqueued_ms).max(target_ms / 4.0) as i64
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,7 +84,7 @@ pub fn plan(order: Vec<u32>, asked: &Request) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::requests::candidate;
+    use crate::testing::requests::{candidate, request};
 
     #[test]
     fn orders_by_cost_and_leaves_out_weight_zero() {
@@ -94,5 +94,38 @@ mod tests {
         assert_eq!(by_cost(&[with(2, 0.0), with(1, 0.0)], load), [1, 0]);
         assert_eq!(by_cost(&[], load), [] as [u32; 0]);
         assert_eq!(by_cost(&candidates[..1], |_| f32::NAN), [0]);
+    }
+
+    #[test]
+    fn a_first_byte_is_a_token_of_a_stream_and_else_the_answer() {
+        let measured = Candidate { latency_p50_ms: 900.0, ttft_p50_ms: 100.0, ..candidate(0) };
+        let whole = Request { streaming: false, ..request() };
+        assert_eq!(first_byte_ms(&request(), &measured), Some(100.0));
+        assert_eq!(first_byte_ms(&whole, &measured), Some(900.0));
+        assert_eq!(first_byte_ms(&request(), &candidate(0)), None);
+        let odd = Candidate { latency_p50_ms: f32::NAN, ..candidate(0) };
+        assert_eq!(first_byte_ms(&whole, &odd), None);
+        assert_eq!(slowest_first_byte_ms(&request(), &[candidate(0), measured.clone(), candidate(2)]), 100.0);
+        assert_eq!(slowest_first_byte_ms(&request(), &[candidate(0), odd]), 1.0);
+    }
+
+    #[test]
+    fn who_waits_inside_gets_a_turn_when_one_at_work_is_done() {
+        // Four at work for 800 ms each: one is done every 200 ms.
+        let busy = Candidate { in_flight: 7, queued: 3, latency_p50_ms: 800.0, ..candidate(0) };
+        assert_eq!(queued_ms(&busy), 600.0);
+        assert_eq!(queued_ms(&Candidate { queued: 9, in_flight: 1, ..busy.clone() }), 7_200.0);
+        assert_eq!(queued_ms(&Candidate { queued: 0, ..busy }), 0.0);
+    }
+
+    #[test]
+    fn models_have_homes_of_their_own() {
+        let two = [candidate(3), candidate(8)];
+        let home_of = |model| home(&Request { model, ..request() }, &two);
+        assert_eq!([1, 2, 3].map(home_of), [Some(8), Some(3), Some(8)]);
+        assert_eq!(home(&request(), &[]), None);
+        let cold = Candidate { resident: false, ..candidate(3) };
+        assert_eq!([Some(3), Some(8)].map(|home| loading_ms(&cold, home)), [LOADING_MS, 2.0 * LOADING_MS]);
+        assert_eq!(loading_ms(&candidate(3), Some(8)), 0.0);
     }
 }

@@ -383,4 +383,35 @@ mod tests {
         trials.learn(&[outcome(4, Verdict::Clamped, Some((100.0, 100.0)))]);
         assert!(trials.is_ruled_out("engine_slots", "local", 3) && !trials.is_ruled_out("engine_slots", "local", 4));
     }
+
+    #[test]
+    fn slots_without_work_are_not_judged() {
+        let judged = |demand: f64, limit: i64| {
+            let mut trials = after_asking();
+            trials.learn(&[outcome(4, Verdict::Applied, None)]);
+            trials.begin(1_030_000, demand, |name, _| (name == "concurrency_limit").then_some(limit));
+            trials.learn(&[outcome(4, Verdict::Applied, Some((100.0, 101.0)))]);
+            trials.tried[0].effect
+        };
+        assert_eq!((judged(8.0, 256), judged(8.0, 4)), (Effect::Same, Effect::Same));
+        // A limit of two leaves two of four without work.
+        assert_eq!(judged(8.0, 2), Effect::Unknown);
+        let mut few = Trials::default();
+        few.begin(1_000_000, 3.0, |_, _| None);
+        few.asked("engine_slots", "local", 2, 4, false);
+        few.learn(&[outcome(4, Verdict::Applied, None), outcome(4, Verdict::Applied, Some((100.0, 101.0)))]);
+        assert_eq!(few.tried[0].effect, Effect::Unknown);
+    }
+
+    #[test]
+    fn time_upstream_must_fall_clearly_to_count() {
+        let of_fall = |after: f64| {
+            let mut trials = after_asking();
+            trials.learn(&[outcome(4, Verdict::Applied, None)]);
+            let measured = Measurement { metric: UPSTREAM.to_owned(), before: 1_000.0, after };
+            trials.learn(&[Outcome { measured: Some(measured), ..outcome(4, Verdict::Applied, None) }]);
+            trials.tried[0].effect
+        };
+        assert_eq!((of_fall(920.0), of_fall(800.0)), (Effect::Same, Effect::Better));
+    }
 }
