@@ -1,5 +1,5 @@
-//! How one request is served: where its prompt is cached already and the model is loaded, with a second try at about
-//! the 95th percentile of the wait.
+//! How one request is served: where answers take least time for the load there is, the prompt is cached already and the
+//! model is loaded, with a second try at about the 95th percentile of the wait.
 
 use strategy_kit::order;
 use strategy_kit::route::{Candidate, Plan, Request};
@@ -13,11 +13,12 @@ const PREFIX_GAIN: f32 = 0.8;
 
 /// The plan. `caches_sampled` lets answers come from the cache that would be expected to differ the next time.
 pub fn plan(asked: &Request, candidates: &[Candidate], caches_sampled: bool) -> Plan {
-    let unmeasured_ms = order::slowest_first_byte_ms(asked, candidates);
+    // What was not measured yet counts as the slowest: it is tried when the others are loaded.
+    let slowest_ms = candidates.iter().map(|candidate| candidate.latency_p50_ms).fold(1.0, f32::max);
     let home = order::home(asked, candidates);
     let cost = |candidate: &Candidate| {
         let prefix = 1.0 - PREFIX_GAIN * candidate.prefix_match.clamp(0.0, 1.0);
-        let answer_ms = if candidate.latency_p50_ms > 0.0 { candidate.latency_p50_ms } else { unmeasured_ms };
+        let answer_ms = if candidate.latency_p50_ms > 0.0 { candidate.latency_p50_ms } else { slowest_ms };
         let ms = answer_ms + order::loading_ms(candidate, home);
         ms * order::load(candidate) * prefix * (1.0 + 10.0 * candidate.error_rate)
     };

@@ -1,5 +1,5 @@
-//! How one request is served: where the least is under way, among targets that answer reliably. No hedging, and only
-//! answers that are expected to be the same again come from the cache.
+//! How one request is served: where the first token should come soonest, among targets that answer reliably. No hedging,
+//! and only answers that are expected to be the same again come from the cache.
 
 use strategy_kit::order;
 use strategy_kit::route::{Candidate, Plan, Request};
@@ -8,6 +8,9 @@ use strategy_kit::route::{Candidate, Plan, Request};
 const UNRELIABLE: f32 = 1e9;
 
 /// The plan; a target is unreliable when its error rate is above `error_rate_max`.
+///
+/// The root of the load stands between two wrongs: where load counts for nothing, a target that was slow once is never
+/// asked again; where it counts in full, a slow one gets its share of requests.
 pub fn plan(asked: &Request, candidates: &[Candidate], error_rate_max: f32) -> Plan {
     let unmeasured_ms = order::slowest_first_byte_ms(asked, candidates);
     let home = order::home(asked, candidates);

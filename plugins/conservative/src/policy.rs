@@ -19,6 +19,9 @@ const FAR_OFF: f64 = 2.0;
 /// Throughput that more slots may cost, as a share. A request waits for a slot, not for tokens/s: as long as the engine
 /// is about as fast, more slots shorten the wait. Measured windows of a few seconds differ by this much on their own.
 const THROUGHPUT_LOSS_MAX: f64 = 0.15;
+/// Recent share of failures up to which no target is unreliable: the host counts one failure as 5 %, so that two in close
+/// succession are more than chance, and one of five hundred is not.
+const UNRELIABLE_MIN: f32 = 0.1;
 /// Answers needed before a percentile is believed.
 const SAMPLES_MIN: u64 = 10;
 /// The cap on slots never falls below this, so that one core does not mean one client.
@@ -64,7 +67,7 @@ impl Policy for Conservative {
     }
 
     fn plan(&self, asked: &Request, candidates: &[Candidate]) -> Plan {
-        crate::plan::plan(asked, candidates, (2.0 * self.target_error_rate as f32).max(0.1))
+        crate::plan::plan(asked, candidates, (2.0 * self.target_error_rate as f32).max(UNRELIABLE_MIN))
     }
 }
 
