@@ -3,7 +3,7 @@
 //! - `route`: the table of all paths, which `openapi` describes
 //! - `query`: strict query strings: what is not known is refused with what is
 //! - `reply`: answers, and errors as `{"error":{"code","message"}}`
-//! - `recorded`: what history says of a range, for those below
+//! - `recorded`, `counted`: what history says of a range, for those below
 //! - `aggregates`, `dashboard`, `findings`, `comparing`, `capacity`, `profile`, `tuning`, `reports`: what it means
 //! - `system`, `metrics`, `strategies`, `decisions`, `experiments`, `alerts`, `cache`: the other handlers
 //! - `stream`, `websocket`: the live feed
@@ -16,6 +16,7 @@ mod alerts;
 mod cache;
 mod capacity;
 mod comparing;
+mod counted;
 mod dashboard;
 mod decisions;
 mod experiments;
@@ -126,7 +127,7 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
         Endpoint::Silence => alerts::silence(services, named, request).await,
         Endpoint::EndSilence => alerts::end_silence(services, named).await,
         Endpoint::TestChannel => alerts::test(services, named).await,
-        Endpoint::CacheStats => Ok(cache::stats(services)),
+        Endpoint::CacheStats => cache::stats(services, &query).await,
         Endpoint::ClearCache => Ok(cache::clear(services)),
     }
 }

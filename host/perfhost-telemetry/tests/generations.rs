@@ -114,6 +114,7 @@ fn totals_are_of_the_ticks_between_their_beginning_and_the_last_call() {
             ttft_ns: Some(2_000_000),
             prompt_tokens: 1,
             output_tokens: 5,
+            saved_ns: 0,
         });
     };
     record(RequestOutcome::Success, 1_000);

@@ -54,6 +54,7 @@ impl Running {
             ttft_ns: None,
             prompt_tokens: 0,
             output_tokens: 0,
+            saved_ns: 0,
         });
     }
 

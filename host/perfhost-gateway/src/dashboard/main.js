@@ -55,8 +55,8 @@ const charts = CHARTS.map((spec) => {
 });
 const histogram = new Histogram({ id: "histogram", title: "Response times", note: "requests by time, whole range" });
 byId("latency-charts").append(histogram.node);
-const figures = element("div"), causes = element("div");
-byId("traffic-figures").append(causes, figures);
+const figures = element("div"), causes = element("div"), kept = element("div");
+byId("traffic-figures").append(causes, element("div", {}, figures, kept));
 let turned = [];
 
 const range = () => {
@@ -76,8 +76,8 @@ async function refresh() {
     return found.get(key);
   };
   try {
-    const [knobs, decisions, buckets] = await Promise.all([get("/api/knobs"), get(`/api/decisions?limit=${MOST_DECISIONS}`),
-      get(`/api/metrics/histogram?${query({ scope: state.scope, from, to })}`), optional(),
+    const [knobs, decisions, buckets, whole] = await Promise.all([get("/api/knobs"), get(`/api/decisions?limit=${MOST_DECISIONS}`),
+      get(`/api/metrics/histogram?${query({ scope: state.scope, from, to })}`), get(`/api/metrics/aggregated?${query({ scope: state.scope, from, to })}`), optional(),
       ...charts.map(async ({ chart, lines, isWhole }) => {
         const all = await Promise.all(lines.map(([metric, , , scope]) => scope === "ENGINE" && !state.engine ? null : points(metric, scope === undefined ? state.scope : scope === "ENGINE" ? state.engine : scope)));
         if (load !== state.load) return;
@@ -88,6 +88,8 @@ async function refresh() {
     if (load !== state.load) return;
     cards.trace((metric) => traces.get(metric));
     histogram.set(buckets.buckets);
+    causes.replaceChildren(fleet.causes(whole.outcomes));
+    figures.replaceChildren(fleet.cache(whole.cache));
     Object.assign(state, { knobs: knobs.knobs, decisions: decisions.decisions });
     showDecisions({ from, to });
     trouble("");
@@ -153,8 +155,7 @@ function tell(event) {
   replace("providers", fleet.providers(status));
   replace("processes", [fleet.processes(resources), fleet.graphics(resources)]);
   replace("in-service", [fleet.inService(status)]);
-  causes.replaceChildren(fleet.causes(event.outcomes));
-  figures.replaceChildren(fleet.cache(status));
+  kept.replaceChildren(fleet.kept(status));
   scopes(status);
   if (isOther) refresh();
 }

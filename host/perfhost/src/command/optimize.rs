@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, encoded};
 use super::plot::Canvas;
 use super::print::{self, table, wrapped};
 use crate::cli::ClientFlags;
@@ -69,12 +69,6 @@ fn layout(answer: &Value, width: usize) -> String {
     lines
 }
 
-/// A name as part of a query string.
-fn encoded(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,10 +90,5 @@ mod tests {
             assert!(shown.contains(part), "{part}: {shown}");
         }
         assert!(layout(&json!({ "requests": 3, "least_requests": 20 }), 80).contains("it takes 20"));
-    }
-
-    #[test]
-    fn names_are_encoded() {
-        assert_eq!(encoded("a/b c:é"), "a%2Fb%20c%3A%C3%A9");
     }
 }

@@ -57,7 +57,7 @@ pub(crate) const ROUTES: &[Route] = &[
     get(
         Endpoint::Historical,
         "/api/metrics/historical",
-        "One metric in steps of time.",
+        "One metric in steps of time; of counters (`requests_timeout`, `cache_time_saved_us`, …) the number in each.",
         &[
             Parameter { is_required: true, ..parameter("metric", Kind::Metric, "Which metric.") },
             SCOPE,
@@ -77,9 +77,9 @@ pub(crate) const ROUTES: &[Route] = &[
     get(
         Endpoint::Aggregated,
         "/api/metrics/aggregated",
-        "Every metric over a range, percentiles right across it; the last hour by default.",
+        "Every metric over a range, percentiles right across it; requests by what they came to, and the cache; the last hour by default.",
         RANGE_AND_SCOPE,
-        &["scope", "from_ms", "to_ms", "metrics"],
+        &["scope", "from_ms", "to_ms", "metrics", "outcomes", "cache"],
     ),
     get(
         Endpoint::Performance,
@@ -393,7 +393,13 @@ pub(crate) const ROUTES: &[Route] = &[
             &["posted_to"],
         )
     },
-    get(Endpoint::CacheStats, "/api/cache", "What the answer cache holds and saved.", &[], &["cache", "flights"]),
+    get(
+        Endpoint::CacheStats,
+        "/api/cache",
+        "What the answer cache holds and did since the start, and over a range, also by model; the last day by default.",
+        RANGE_AND_SCOPE,
+        &["cache", "flights", "scope", "from_ms", "to_ms", "range", "models"],
+    ),
     Route {
         method: "DELETE",
         ..get(Endpoint::ClearCache, "/api/cache", "Empties the answer cache.", &[], &["cleared"])
