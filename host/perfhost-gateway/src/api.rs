@@ -104,7 +104,7 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
         Endpoint::Analyse => findings::analyse(services, &query, named).await,
         Endpoint::DailyReport => reports::report(services, &query, Period::Day).await,
         Endpoint::WeeklyReport => reports::report(services, &query, Period::Week).await,
-        Endpoint::Tune => tuning::tune(services, &query, named).await,
+        Endpoint::Tune => tuning::tune(services, &query, named, request).await,
         Endpoint::Strategies => strategies::list(services).await,
         Endpoint::LoadStrategy => strategies::load(services, &query, request).await,
         Endpoint::StrategyHistory => strategies::history(services, &query).await,

@@ -73,6 +73,9 @@ pub enum Command {
     Optimize {
         /// Only this provider
         provider: Option<String>,
+        /// Apply what turns a knob, through the guard
+        #[arg(long)]
+        apply: bool,
         /// Where and how
         #[command(flatten)]
         client: ClientFlags,

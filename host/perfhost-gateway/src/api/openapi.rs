@@ -170,6 +170,10 @@ fn failure() -> Value {
 fn body(route: &Route, kind: &str) -> Value {
     match (route.path, kind) {
         (_, "application/wasm") => json!({ "schema": { "type": "string", "contentEncoding": "binary" } }),
+        ("/api/optimization/{what}/tune", _) => json!({ "schema": {
+            "type": "object", "additionalProperties": false,
+            "properties": { "apply": { "type": "boolean" }, "provider": { "type": ["string", "null"] } },
+        } }),
         ("/api/strategies/rollback", _) => json!({ "schema": {
             "type": "object", "additionalProperties": false,
             "properties": { "to": { "type": ["integer", "null"], "minimum": 0, "maximum": u64::MAX } },

@@ -106,17 +106,16 @@ export function causes(outcomes) {
       : element("p", { class: "quiet" }, total ? `None of ${number(total)} requests failed.` : "No requests in this range."));
 }
 
-/** What the cache did in the shown range. */
-export function cache(one) {
+/** What the cache did in the shown range, and what it holds now. */
+export function cache(one, status) {
   const row = (name, key, text) => [element("dt", {}, name), element("dd", { "data-figure": key, "data-value": one[key] }, text)];
   return element("figure", { class: "chart", id: "cache-figures", "data-lookups": one.lookups }, element("figcaption", {}, element("h3", {}, "Cache ", element("span", { class: "unit" }, "whole range"))),
     one.lookups ? element("dl", { class: "pairs" }, row("Hits", "hits", `${number(one.hits)} of ${number(one.lookups)} (${measure(one.hits / one.lookups, "ratio")})`), row("Shared an answer", "shared", number(one.shared)), row("Misses", "misses", number(one.misses)),
       row("Prompt tokens saved", "prompt_tokens_saved", number(one.prompt_tokens_saved)), row("Output tokens saved", "output_tokens_saved", number(one.output_tokens_saved)), row("Time saved", "time_saved_ms", length(one.time_saved_ms)))
-      : element("p", { class: "quiet" }, "No cacheable request in this range."));
+      : element("p", { class: "quiet" }, "No cacheable request in this range."), element("p", { class: "quiet" }, kept(status?.cache)));
 }
 
-/** What the cache holds now. */
-export function kept(status) {
-  const one = status.cache ?? {};
-  return element("p", { class: "quiet", id: "cache-kept" }, one.capacity_bytes ? `It holds ${number(one.entries)} answers now, ${bytes(one.bytes)} of ${bytes(one.capacity_bytes)}; since the host started ${number(one.evictions)} made room and ${number(one.expirations)} expired.` : "It is off.");
+function kept(now) {
+  if (!now) return "";
+  return now.capacity_bytes ? `Now ${number(now.entries)} answers, ${bytes(now.bytes)} of ${bytes(now.capacity_bytes)}; since the host started ${number(now.evictions)} made room, ${number(now.expirations)} expired.` : "Now it is off.";
 }

@@ -44,7 +44,7 @@ const CHARTS = [
   { host: "machine-charts", id: "engine", title: "Engine slots", unit: "count", isWhole: true, lines: [["engine_slots_busy", "mean", "busy", "ENGINE"], ["engine_requests_deferred", "mean", "deferred", "ENGINE"]], empty: "no managed engine" },
 ];
 
-const state = { range: "15m", zoomed: null, health: null, scope: "", engine: "", knobs: [], decisions: [], newest: undefined, load: 0 };
+const state = { range: "15m", zoomed: null, health: null, scope: "", engine: "", knobs: [], decisions: [], newest: undefined, load: 0, cache: null, status: null };
 const onzoom = (zoomed) => { state.zoomed = zoomed; byId("unzoom").hidden = !zoomed; refresh(); };
 
 const cards = new Cards(byId("cards"));
@@ -55,8 +55,8 @@ const charts = CHARTS.map((spec) => {
 });
 const histogram = new Histogram({ id: "histogram", title: "Response times", note: "requests by time, whole range" });
 byId("latency-charts").append(histogram.node);
-const figures = element("div"), causes = element("div"), kept = element("div");
-byId("traffic-figures").append(causes, element("div", {}, figures, kept));
+const figures = element("div"), causes = element("div");
+byId("traffic-figures").append(causes, figures);
 let turned = [];
 
 const range = () => {
@@ -89,7 +89,8 @@ async function refresh() {
     cards.trace((metric) => traces.get(metric));
     histogram.set(buckets.buckets);
     causes.replaceChildren(fleet.causes(whole.outcomes));
-    figures.replaceChildren(fleet.cache(whole.cache));
+    state.cache = whole.cache;
+    figures.replaceChildren(fleet.cache(state.cache, state.status));
     Object.assign(state, { knobs: knobs.knobs, decisions: decisions.decisions });
     showDecisions({ from, to });
     trouble("");
@@ -145,7 +146,7 @@ function tell(event) {
   const { status, resources } = event;
   const engine = status.engine?.provider ?? "";
   const isOther = engine !== state.engine || (state.newest !== undefined && state.newest !== event.newest_decision);
-  Object.assign(state, { engine, newest: event.newest_decision });
+  Object.assign(state, { engine, status, newest: event.newest_decision });
   document.documentElement.dataset.sequence = event.sequence;
   cards.tell(event);
   const isUp = status.status === "up", { health } = state;
@@ -155,7 +156,7 @@ function tell(event) {
   replace("providers", fleet.providers(status));
   replace("processes", [fleet.processes(resources), fleet.graphics(resources)]);
   replace("in-service", [fleet.inService(status)]);
-  kept.replaceChildren(fleet.kept(status));
+  if (state.cache) figures.replaceChildren(fleet.cache(state.cache, status));
   scopes(status);
   if (isOther) refresh();
 }

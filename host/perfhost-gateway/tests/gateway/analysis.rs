@@ -1,9 +1,8 @@
 //! The API's analysis, of requests that were really served and recorded.
 
-use bytes::Bytes;
 use http::Method;
-use perfhost_strategy::Scope;
 use perfhost_strategy::observation::metric;
+use perfhost_strategy::{Scope, Value as KnobValue};
 use serde_json::Value;
 
 use crate::support::{Call, FakeProvider, Host, chat_answer, fixed_chat};
@@ -166,13 +165,14 @@ async fn reports_come_in_three_forms() {
 }
 
 #[tokio::test]
-async fn tuning_recommends_with_evidence_and_changes_nothing() {
+async fn tuning_recommends_with_evidence_and_changes_nothing_unasked() {
     let host = Host::empty().start();
     let before = host.services.settings.load().version;
-    let post = async |what: &str| {
+    let send = async |what: &str, body: &'static str| {
         let path = format!("/api/optimization/{what}/tune");
-        host.client().send(Method::POST, &path, &[("content-type", "application/json")], Bytes::new()).await
+        host.client().send(Method::POST, &path, &[("content-type", "application/json")], body).await
     };
+    let post = async |what: &str| send(what, "").await;
     for what in ["cache", "resources", "models"] {
         let answer = post(what).await;
         assert_eq!(answer.status, 200, "{what}");
@@ -180,4 +180,25 @@ async fn tuning_recommends_with_evidence_and_changes_nothing() {
     }
     assert_eq!(post("weather").await.status, 404);
     assert_eq!(host.services.settings.load().version, before);
+
+    // Only what turns a knob is put before the guard, and only when asked for.
+    host.services.cache.set_capacity(0);
+    assert_eq!(send("cache", r#"{"apply":false}"#).await.json()["recommendations"][0]["knob"], "cache_capacity_bytes");
+    assert!(host.control.proposals.lock().unwrap().is_empty());
+    let refused = send("cache", r#"{"apply":true,"provider":"local"}"#).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "experiment"));
+    {
+        let asked = host.control.proposals.lock().unwrap();
+        let (author, proposals) = &asked[0];
+        assert_eq!((author.as_str(), proposals.len()), ("recommendations", 1));
+        assert_eq!(
+            (proposals[0].name.as_str(), &proposals[0].value),
+            ("cache_capacity_bytes", &KnobValue::Integer(64 << 20))
+        );
+        assert!(proposals[0].reason.contains("the cache is off"), "{}", proposals[0].reason);
+    }
+    for wrong in [r#"{"apply":1}"#, r#"{"aply":true}"#, "[]"] {
+        let answer = send("cache", wrong).await;
+        assert_eq!((answer.status.as_u16(), answer.text().contains("apply")), (400, true), "{wrong}");
+    }
 }

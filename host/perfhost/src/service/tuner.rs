@@ -17,7 +17,7 @@ use perfhost_strategy::guard::Guard;
 use perfhost_strategy::journal::GuardCall;
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::rule::Action;
-use perfhost_strategy::strategy::StrategyError;
+use perfhost_strategy::strategy::{Identity, StrategyError, World};
 use perfhost_strategy::supervisor::{self, Supervisor};
 use perfhost_strategy::{
     Generation, KnobId, Observation, Outcome, Proposal, Scope, Settings, Shared, Strategy, Verdict,
@@ -199,13 +199,39 @@ impl Tuner {
             );
             return;
         }
+        self.judge_own(state, seen, &alert::author(), &asked);
+    }
+
+    /// The host's own proposals, judged like a strategy's and written down for a replay.
+    fn judge_own(&self, state: &mut State, seen: &Observation, author: &Identity, asked: &[Proposal]) -> Vec<Decision> {
         let asked: Vec<Proposal> = asked.iter().map(writable).collect();
         state.guard_told.push(GuardCall::Judged(asked.clone()));
-        let judgement = state.guard.judge(seen, &settings, state.next_cycle, &alert::author(), asked);
+        // What the strategy in service may turn does not bind the host.
+        state.guard.offer(state.offered.clone());
+        let judgement = state.guard.judge(seen, &self.settings.load(), state.next_cycle, author, asked);
         if let Some(settings) = judgement.settings {
             self.apply(settings);
         }
-        self.write_down(state, judgement.decisions);
+        self.write_down(state, judgement.decisions.clone());
+        judgement.decisions
+    }
+
+    /// Judges changes that `author` asks for, in a cycle of their own that begins at once; a decision for each, in order.
+    /// `None` while an experiment decides who tunes. Blocks as [`Self::cycle`] does.
+    pub fn propose(&self, author: &str, asked: &[Proposal]) -> Option<Vec<Decision>> {
+        let author = Identity {
+            name: author.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            digest: String::new(),
+            world: World::Tuner,
+            source: "the API".to_owned(),
+        };
+        let mut state = self.state.lock();
+        if state.turn.lane.is_some() {
+            return None;
+        }
+        self.take_engine_results(&mut state);
+        Some(self.cycle_with(&mut state, Some((&author, asked))))
     }
 
     /// Takes over a new configuration: limits, guard policy, and the knobs whose start values were changed in it.
@@ -275,10 +301,14 @@ impl Tuner {
     pub fn cycle(&self) {
         let mut state = self.state.lock();
         self.take_engine_results(&mut state);
-        if state.turn.is_fixed() {
-            return;
+        if !state.turn.is_fixed() {
+            self.cycle_with(&mut state, None);
         }
-        let generation = self.subject(&state);
+    }
+
+    /// A cycle in which the host's own proposals, if there are any, come before the strategy's. Returns what became of them.
+    fn cycle_with(&self, state: &mut State, own: Option<(&Identity, &[Proposal])>) -> Vec<Decision> {
+        let generation = self.subject(state);
         let is_arm = state.turn.is_of_another(&self.generation.load());
         let strategy = generation.strategy.clone();
         let now = Instant::now();
@@ -286,13 +316,13 @@ impl Tuner {
         let interval_ms = interval.as_millis().min(u128::from(u32::MAX)) as u32;
         let mut seen = self.observer.observe(now_ms(), interval_ms, fastrand::u64(..), generation.planning.read());
 
-        let present = self.settings_of(&state);
+        let present = self.settings_of(state);
         let providers: Vec<String> = seen.providers.iter().map(|provider| provider.name.clone()).collect();
         seen.settings = present.list(&providers);
 
         let review = state.guard.review(&seen, &present);
         if let Some(settings) = review.settings {
-            self.apply_for(&state, settings);
+            self.apply_for(state, settings);
             // The engine takes back what was rolled back, and the guard is told when it has. To a decision that no
             // engine had to take, that says nothing.
             state.awaiting_engine.extend(
@@ -310,12 +340,13 @@ impl Tuner {
             self.strategies.count(DecisionCounts { rolled_back, ..DecisionCounts::default() });
         }
 
-        self.grant_wishes(&mut state, &seen);
+        let own = own.map_or_else(Vec::new, |(author, asked)| self.judge_own(state, &seen, author, asked));
+        self.grant_wishes(state, &seen);
 
         let asked = Instant::now();
         let answer = strategy.propose(&seen);
         let took = asked.elapsed();
-        let record = self.record(&mut state, strategy.as_ref(), seen.clone(), &answer, took);
+        let record = self.record(state, strategy.as_ref(), seen.clone(), &answer, took);
         match answer {
             Ok(proposals) => {
                 // The fallback's successes say nothing about the strategy that it stands in for.
@@ -333,13 +364,13 @@ impl Tuner {
                     // A swap may have put a strategy with other grants in service since the last offer.
                     let granted = strategy.allowance().grants.of_offered(&state.offered);
                     state.guard.offer(granted);
-                    let present = self.settings_of(&state);
+                    let present = self.settings_of(state);
                     let judgement = state.guard.judge(&seen, &present, cycle, strategy.identity(), proposals);
                     outcomes.extend(judgement.outcomes);
                     if let Some(settings) = judgement.settings {
-                        self.apply_for(&state, settings);
+                        self.apply_for(state, settings);
                     }
-                    let decided = self.write_down(&mut state, judgement.decisions);
+                    let decided = self.write_down(state, judgement.decisions);
                     if !is_arm {
                         self.strategies.count(decided);
                     }
@@ -348,19 +379,20 @@ impl Tuner {
                 if !is_arm {
                     self.strategies.keep_state();
                 }
-                renew_if_due(&mut state, strategy.as_ref());
+                renew_if_due(state, strategy.as_ref());
             }
             Err(error) => {
                 self.store.record_cycle(record);
-                self.strategy_failed(&mut state, &error.to_string());
+                self.strategy_failed(state, &error.to_string());
             }
         }
         // What an experiment tries out is not what a restart begins with.
         if state.turn.lane.is_some() {
-            return;
+            return own;
         }
         let settled = state.guard.settled(&self.settings.load());
         self.tuned.keep(&settled, &state.config, &self.surroundings(), &state.authors);
+        own
     }
 
     fn record(

@@ -19,11 +19,16 @@ pub(crate) struct Running {
 impl Running {
     /// In front of this provider, and ready.
     pub(crate) fn start(upstream: &str) -> Self {
+        Self::start_with(upstream, |_| {})
+    }
+
+    /// The same, with another configuration.
+    pub(crate) fn start_with(upstream: &str, change: impl FnOnce(&mut Raw)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let upstream = RawUpstream { name: None, url: upstream.to_owned(), kind: None, key_env: None, key_file: None };
-        let raw = Raw {
+        let mut raw = Raw {
             listen: Some(format!("127.0.0.1:{port}")),
             data_dir: Some(folder.path().join("data")),
             discovery: Some(false),
@@ -31,6 +36,7 @@ impl Running {
             engine: RawEngine { enabled: Some(false), ..RawEngine::default() },
             ..Raw::default()
         };
+        change(&mut raw);
         // On a busy machine an unoptimised host is over the usual budget, and would stop asking the strategy.
         let sources = Sources {
             environment: vec![("HOME".to_owned(), folder.path().display().to_string())],

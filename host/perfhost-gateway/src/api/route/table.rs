@@ -191,13 +191,14 @@ pub(crate) const ROUTES: &[Route] = &[
     },
     Route {
         method: "POST",
-        errors: &[404, 413, 415],
+        body: JSON_BODY,
+        errors: &[404, 408, 409, 413, 415],
         ..get(
             Endpoint::Tune,
             "/api/optimization/{what}/tune",
-            "What to change about cache, resources or models, with the evidence. Changes nothing by itself.",
+            "What to change about cache, resources or models, with the evidence. Changes nothing unless `apply` is true, and then through the guard.",
             RANGE,
-            &["what", "recommendations"],
+            &["what", "recommendations", "is_applied"],
         )
     },
     get(Endpoint::Strategies, "/api/strategies", "Strategies in service and at hand.", &[], &[]),
