@@ -34,6 +34,15 @@ fn knob(host: &Running, name: &str) -> Value {
     knobs["knobs"].as_array().unwrap().iter().find(|knob| knob["name"] == name).unwrap()["value"].clone()
 }
 
+/// What `perfhost replay` says of the host's decisions so far, with the strategy that serves.
+fn replay(host: &Running) -> Value {
+    let url = format!("http://127.0.0.1:{}", host.port());
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_perfhost"));
+    let done = command.args(["replay", "balanced", "--host", &url, "--output", "json"]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
 #[test]
 fn an_applied_recommendation_turns_the_knob_and_stands_in_the_decision_log() {
     let provider = Provider::start(|_| true);
@@ -56,6 +65,12 @@ fn an_applied_recommendation_turns_the_knob_and_stands_in_the_decision_log() {
     let cycle = cycles["cycles"].as_array().unwrap().iter().find(|one| one["record"]["id"] == logged["cycle"]).unwrap();
     let guard = cycle["record"]["guard"].as_array().unwrap();
     assert!(guard.iter().any(|call| call["judged"][0]["name"] == KNOB), "{guard:?}");
+
+    let replayed = replay(&host);
+    let figures = &replayed["figures"];
+    // The strategy asked for nothing, so no verdict is its own, and it proposes what it proposed.
+    assert_eq!((&figures["verdicts"], &figures["identical"]), (&json!(0), &figures["cycles"]), "{replayed}");
+    assert!(figures["cycles"].as_u64().unwrap() > 0, "{replayed}");
 
     // What is so already is not recommended again.
     assert_eq!(ask(&host, CACHE, &json!({ "apply": true }))["is_applied"], false);
