@@ -111,6 +111,7 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
         Endpoint::Rollback => strategies::rollback(services, request).await,
         Endpoint::Knobs => strategies::knobs(services).await,
         Endpoint::Decisions => decisions::list(services, &query).await,
+        Endpoint::DecisionSummary => decisions::summary(services, &query).await,
         Endpoint::DecisionSpan => decisions::span(services, &query).await,
         Endpoint::DecisionCycles => decisions::cycles(services, &query).await,
         Endpoint::Experiments => experiments::list(services, &query).await,

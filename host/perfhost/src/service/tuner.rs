@@ -22,7 +22,7 @@ use perfhost_strategy::supervisor::{self, Supervisor};
 use perfhost_strategy::{
     Generation, KnobId, Observation, Outcome, Proposal, Scope, Settings, Shared, Strategy, Verdict,
 };
-use perfhost_telemetry::Store;
+use perfhost_telemetry::{Store, Totals};
 use perfhost_upstream::Fleet;
 use perfhost_upstream::engine::EnginePhase;
 use tracing::{debug, info, warn};
@@ -87,6 +87,8 @@ struct State {
     unproven: Vec<(KnobId, Scope)>,
     /// What the guard was told since the last cycle, for the decision log. As many as engine changes and configurations.
     guard_told: Vec<GuardCall>,
+    /// What was served since the last cycle.
+    served: Totals,
     /// The cycle that the strategy's instance was made for.
     renewed_at_cycle: u64,
     /// Whose turn it is, in an experiment.
@@ -139,6 +141,7 @@ impl Tuner {
             unproven: parts.found.keys().filter(|(id, _)| id.knob().reload).cloned().collect(),
             authors: parts.found,
             guard_told,
+            served: parts.observer.telemetry.totals(),
             renewed_at_cycle: ids.cycle,
             turn: Turn::default(),
         };
@@ -260,6 +263,8 @@ impl Tuner {
     /// Once a second: notices a changed fleet, a swap, a failing planner, and what became of engine changes. Blocks.
     pub fn tick(&self) {
         let mut state = self.state.lock();
+        // Telemetry keeps two minutes; cycles may be further apart.
+        self.observer.telemetry.add_to(&mut state.served);
         let view = self.fleet.view().load();
         if view.names_version != state.names_version {
             state.names_version = view.names_version;
@@ -406,6 +411,9 @@ impl Tuner {
         let (identity, told) = (strategy.identity(), strategy.told());
         let id = state.next_cycle;
         state.next_cycle += 1;
+        let telemetry = &self.observer.telemetry;
+        telemetry.add_to(&mut state.served);
+        let served = std::mem::replace(&mut state.served, telemetry.totals());
         CycleRecord {
             id,
             at_ms: observation.now_ms,
@@ -417,6 +425,7 @@ impl Tuner {
             duration_us: took.as_micros() as u64,
             told,
             guard: std::mem::take(&mut state.guard_told),
+            requests: Some(served.requests()),
         }
     }
 

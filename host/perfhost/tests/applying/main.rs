@@ -66,6 +66,12 @@ fn an_applied_recommendation_turns_the_knob_and_stands_in_the_decision_log() {
     let guard = cycle["record"]["guard"].as_array().unwrap();
     assert!(guard.iter().any(|call| call["judged"][0]["name"] == KNOB), "{guard:?}");
 
+    let short = host.get("/api/decisions/summary?limit=20");
+    let short = short["cycles"].as_array().unwrap().iter().find(|one| one["id"] == logged["cycle"]).unwrap();
+    assert_eq!((&short["is_success"], &short["at_ms"]), (&json!(true), &cycle["record"]["at_ms"]), "{short}");
+    let one = json!({ "total": 1, "applied": 1, "clamped": 0, "refused": 0, "rolled_back": 0 });
+    assert_eq!((&short["validations"], &short["requests"]["total"]), (&one, &json!(0)), "{short}");
+
     let replayed = replay(&host);
     let figures = &replayed["figures"];
     // The strategy asked for nothing, so no verdict is its own, and it proposes what it proposed.

@@ -248,6 +248,17 @@ pub(crate) const ROUTES: &[Route] = &[
         &["decisions", "next_before"],
     ),
     get(
+        Endpoint::DecisionSummary,
+        "/api/decisions/summary",
+        "Decision cycles in short, newest first: times, requests with cache hits and misses since the cycle before, verdicts on its proposals, success.",
+        &[
+            parameter("limit", Kind::Number(1, 1_000), "50 by default."),
+            parameter("before", Kind::Number(0, u64::MAX), "Only cycles with a smaller number."),
+            parameter("strategy", Kind::Text, "Only of this strategy: `name` or `name@version`."),
+        ],
+        &["cycles", "next_before"],
+    ),
+    get(
         Endpoint::DecisionSpan,
         "/api/decisions/span",
         "Which decision cycles a range or number means.",
