@@ -158,16 +158,22 @@ def pytest(folder, counts, environment=None):
         env={"PERFHOST_BINARY": str(TARGET / "debug" / "perfhost"), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})})
 
 
+def binary():
+    """Builds the binary as the tests' build does: by itself, with fewer features of its dependencies, it would have most of
+    them built once more."""
+    run(["cargo", "test", "--locked", "--workspace", "--no-run", "--quiet"])
+
+
 def authoring(counts):
     """Strategies in every language: templates, guides and examples, built with pinned tools and served."""
-    run(["cargo", "build", "--locked", "--package", "perfhost"])
+    binary()
     run([sys.executable, "tests/authoring/toolchain.py", str(TOOLS)])
     pytest("tests/authoring", counts)
 
 
 def e2e(counts):
     """The real engine, the real model and real clients against the binary as cargo builds it for tests."""
-    run(["cargo", "build", "--locked", "--package", "perfhost"])
+    binary()
     guests = [f"--package={folder.name}" for folder in sorted((ROOT / "tests" / "guests").iterdir())
               if folder.is_dir() and folder.name != "guest-nosy"]
     run(["cargo", "build", "--locked", "--profile", "guest", "--target", "wasm32-unknown-unknown",

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from host import Host, wait_for
@@ -104,13 +105,6 @@ def provider():
     provider.shutdown()
 
 
-@pytest.fixture
-def host(tmp_path, provider):
-    host = Host(tmp_path / "data", ["--upstream", provider.url], model=None).wait_until_ready()
-    yield host
-    host.stop()
-
-
 def start(host, **terms):
     """Blocks of 5 s, so that a test takes a minute and not an hour."""
     request = {"ramp": [], "settling_ms": 1000, "holdout": 0.5, "seed": 7, **terms}
@@ -135,32 +129,58 @@ def limit(host):
     return next(knob["value"] for knob in host.api("/api/knobs")["knobs"] if knob["name"] == "concurrency_limit")
 
 
-def test_the_objective_decides_who_wins(host):
-    clients = Clients(host)
-    started = start(host, arms=[NARROW, WIDE], objective="tokens-per-second:1")
-    assert "concurrency_limit" in started["choice"]["reason"]
-    assert "switchback" in started["choice"]["regime"]
-    status = until_over(host, started["id"])
-    assert status["ending"] == "promoted-confirmed", json.dumps(status, indent=1)
-    assert limit(host) == 8
+class Meeting:
+    """One experiment from its start to its end, on a host of its own in front of a provider of its own."""
 
+    def __init__(self, folder, terms):
+        provider = Provider()
+        self.host = Host(folder, ["--upstream", provider.url], model=None).wait_until_ready()
+        clients = Clients(self.host)
+        try:
+            self.started = start(self.host, **terms)
+            self.status = until_over(self.host, self.started["id"])
+            self.limit = limit(self.host)
+        finally:
+            clients.stop()
+            self.host.stop()
+            provider.shutdown()
+        self.failures = clients.failures
+
+
+MEETINGS = {
+    "throughput": {"arms": [NARROW, WIDE], "objective": "tokens-per-second:1"},
     # The reverse: what a request costs at the provider is less when it has it for itself.
-    status = until_over(host, start(host, arms=[WIDE, NARROW], confirm_ms=0, **AT_PROVIDER)["id"])
-    assert status["ending"] == "promoted", json.dumps(status, indent=1)
-    assert limit(host) == 1
-    clients.stop()
-    assert clients.failures == []
-    assert [one["ending"] for one in host.command("ab", "list")["experiments"]] == ["promoted", "promoted-confirmed"]
+    "cost": {"arms": [WIDE, NARROW], "confirm_ms": 0, **AT_PROVIDER},
+    "copies": {"arms": ["balanced", "balanced"], "max_duration_ms": 30_000, "error_bound": 0.01},
+}
 
 
-def test_two_copies_of_one_strategy_have_no_winner(host):
-    clients = Clients(host)
-    started = start(host, arms=["balanced", "balanced"], max_duration_ms=30_000, error_bound=0.01)
-    assert [arm["name"] for arm in started["arms"]] == ["balanced", "balanced (2)"]
-    status = until_over(host, started["id"])
-    clients.stop()
-    assert status["ending"] in ("no-difference", "inconclusive"), json.dumps(status, indent=1)
-    assert clients.failures == []
+@pytest.fixture(scope="module")
+def meetings(tmp_path_factory):
+    """All at the same time: nearly all of their time is waiting for blocks to end."""
+    with ThreadPoolExecutor() as pool:
+        yield {name: pool.submit(Meeting, tmp_path_factory.mktemp(name), terms) for name, terms in MEETINGS.items()}
+
+
+def test_the_strategy_with_more_throughput_is_promoted_and_confirmed(meetings):
+    meeting = meetings["throughput"].result()
+    assert "concurrency_limit" in meeting.started["choice"]["reason"]
+    assert "switchback" in meeting.started["choice"]["regime"]
+    assert meeting.status["ending"] == "promoted-confirmed", json.dumps(meeting.status, indent=1)
+    assert (meeting.limit, meeting.failures) == (8, [])
+
+
+def test_the_reverse_objective_picks_the_other(meetings):
+    meeting = meetings["cost"].result()
+    assert meeting.status["ending"] == "promoted", json.dumps(meeting.status, indent=1)
+    assert (meeting.limit, meeting.failures) == (1, [])
+
+
+def test_two_copies_of_one_strategy_have_no_winner(meetings):
+    meeting = meetings["copies"].result()
+    assert [arm["name"] for arm in meeting.started["arms"]] == ["balanced", "balanced (2)"]
+    assert meeting.status["ending"] in ("no-difference", "inconclusive"), json.dumps(meeting.status, indent=1)
+    assert meeting.failures == []
 
 
 def test_a_kill_in_the_middle_counts_nothing_twice(tmp_path, provider):

@@ -1,31 +1,14 @@
 //! The concurrency limit, the queue and what a refused client is told.
 
-use std::sync::Arc;
-
 use perfhost_strategy::KnobId::{ConcurrencyLimit, QueueLength, QueueWait};
-use tokio::sync::Semaphore;
 
-use crate::support::{Call, Client, FakeProvider, Host, chat_answer, eventually};
+use crate::support::{Client, FakeProvider, Host, chat_answer, eventually};
 
 const ASK: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
 
-/// A provider that answers one request for every permit.
-async fn gated(gate: &Arc<Semaphore>) -> FakeProvider {
-    let gate = gate.clone();
-    FakeProvider::start(move |mut call: Call| {
-        let gate = gate.clone();
-        async move {
-            gate.acquire().await.unwrap().forget();
-            call.json(200, &chat_answer("hi")).await;
-        }
-    })
-    .await
-}
-
 #[tokio::test]
 async fn over_limit_and_queue_a_request_is_refused_at_once() {
-    let gate = Arc::new(Semaphore::new(0));
-    let provider = gated(&gate).await;
+    let (provider, gate) = FakeProvider::answering_gated(&chat_answer("hi")).await;
     let host = Host::before(provider.address).knob(ConcurrencyLimit, 1).knob(QueueLength, 1).start();
     let client = host.client();
     let first = tokio::spawn(async move { client.chat(ASK).await.status });
@@ -36,7 +19,7 @@ async fn over_limit_and_queue_a_request_is_refused_at_once() {
     assert_eq!((third.status.as_u16(), third.code().as_str()), (429, "queue_full"));
     assert!(third.header("retry-after").parse::<u64>().unwrap() >= 1);
     assert_eq!(third.json()["error"]["type"], "rate_limit_error");
-    gate.add_permits(2);
+    gate.open_for(2);
     assert_eq!((first.await.unwrap(), second.await.unwrap()), (200.try_into().unwrap(), 200.try_into().unwrap()));
     eventually("all places are free", || (host.in_flight(), host.queued()) == (0, 0)).await;
     assert_eq!(provider.calls(), 2);
@@ -44,22 +27,20 @@ async fn over_limit_and_queue_a_request_is_refused_at_once() {
 
 #[tokio::test]
 async fn a_wait_that_is_too_long_is_refused() {
-    let gate = Arc::new(Semaphore::new(0));
-    let provider = gated(&gate).await;
+    let (provider, gate) = FakeProvider::answering_gated(&chat_answer("hi")).await;
     let host = Host::before(provider.address).knob(ConcurrencyLimit, 1).knob(QueueWait, 20).start();
     let client = host.client();
     let first = tokio::spawn(async move { client.chat(ASK).await.status });
     eventually("one is under way", || provider.calls() == 1).await;
     let second = client.chat(ASK).await;
     assert_eq!((second.status.as_u16(), second.code().as_str()), (429, "queue_timeout"));
-    gate.add_permits(1);
+    gate.open_for(1);
     assert_eq!(first.await.unwrap(), 200);
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_the_queue_gives_its_place_to_the_next() {
-    let gate = Arc::new(Semaphore::new(0));
-    let provider = gated(&gate).await;
+    let (provider, gate) = FakeProvider::answering_gated(&chat_answer("hi")).await;
     let host = Host::before(provider.address).knob(ConcurrencyLimit, 1).knob(QueueLength, 1).start();
     let client = host.client();
     let first = tokio::spawn(async move { client.chat(ASK).await.status });
@@ -68,27 +49,23 @@ async fn a_client_that_leaves_the_queue_gives_its_place_to_the_next() {
     eventually("one waits", || host.queued() == 1).await;
     gone.abort();
     eventually("nobody waits", || host.queued() == 0).await;
-    gate.add_permits(1);
+    gate.open_for(1);
     assert_eq!(first.await.unwrap(), 200);
-    gate.add_permits(1);
+    gate.open_for(1);
     assert_eq!(client.chat(ASK).await.status, 200);
     assert_eq!(provider.calls(), 2);
 }
 
 #[tokio::test]
 async fn a_raised_limit_lets_those_go_who_wait() {
-    let gate = Arc::new(Semaphore::new(0));
-    let provider = gated(&gate).await;
+    let (provider, gate) = FakeProvider::answering_gated(&chat_answer("hi")).await;
     let host = Host::before(provider.address).knob(ConcurrencyLimit, 1).start();
     let client = host.client();
     let tasks: Vec<_> = (0..3).map(|_| tokio::spawn(async move { client.chat(ASK).await.status })).collect();
     eventually("two wait", || (provider.calls(), host.queued()) == (1, 2)).await;
-    let settings = host.services.settings.load();
-    let raised =
-        settings.with(ConcurrencyLimit, &perfhost_strategy::Scope::global(), perfhost_strategy::Value::Integer(8));
-    host.services.settings.store(Arc::new(raised));
+    host.turn(ConcurrencyLimit, 8);
     eventually("all are under way", || provider.calls() == 3).await;
-    gate.add_permits(3);
+    gate.open_for(3);
     for task in tasks {
         assert_eq!(task.await.unwrap(), 200);
     }

@@ -1,13 +1,11 @@
 //! Kept answers in both forms, and one answer for many equal requests.
 
-use std::sync::Arc;
-
 use http::Method;
 use perfhost_strategy::KnobId::CacheCapacity;
-use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use crate::support::{
-    Call, FakeProvider, Host, chat_answer, chat_end, chat_event, eventually, fixed_chat, fixed_chat_stream,
+    Call, FakeProvider, Host, Response, chat_answer, chat_end, chat_event, eventually, fixed_chat, fixed_chat_stream,
 };
 
 const CHAT: &str = "/v1/chat/completions";
@@ -22,6 +20,17 @@ async fn streaming() -> FakeProvider {
         call.end_stream().await;
     })
     .await
+}
+
+/// A leader that asks `fixed_chat("q")`, and a follower that asks the same in its own form.
+async fn led(host: &Host, provider: &FakeProvider, asked: String) -> (JoinHandle<Response>, JoinHandle<Response>) {
+    let client = host.client();
+    let leader = tokio::spawn(async move { client.chat(fixed_chat("q")).await });
+    eventually("the leader is upstream", || provider.calls() == 1).await;
+    let before = host.services.cache.stats().misses;
+    let follower = tokio::spawn(async move { client.chat(asked).await });
+    eventually("the follower has looked into the cache", || host.services.cache.stats().misses > before).await;
+    (leader, follower)
 }
 
 #[tokio::test]
@@ -128,21 +137,12 @@ async fn without_capacity_nothing_is_kept_or_shared() {
 
 #[tokio::test]
 async fn twenty_equal_requests_at_once_are_generated_once() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = gate.clone();
-    let provider = FakeProvider::start(move |mut call: Call| {
-        let gate = gate.clone();
-        async move {
-            gate.acquire().await.unwrap().forget();
-            call.json(200, &chat_answer("hi")).await;
-        }
-    })
-    .await;
+    let (provider, gate) = FakeProvider::answering_gated(&chat_answer("hi")).await;
     let host = Host::before(provider.address).start();
     let client = host.client();
     let tasks: Vec<_> = (0..20).map(|_| tokio::spawn(async move { client.chat(fixed_chat("q")).await })).collect();
     eventually("the leader is upstream", || provider.calls() == 1).await;
-    opened.add_permits(20);
+    gate.open_for(20);
     let mut kinds = Vec::new();
     for task in tasks {
         let answer = task.await.unwrap();
@@ -155,18 +155,13 @@ async fn twenty_equal_requests_at_once_are_generated_once() {
 
 #[tokio::test]
 async fn followers_see_a_stream_as_it_is_made() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = gate.clone();
-    let provider = FakeProvider::start(move |mut call: Call| {
-        let gate = gate.clone();
-        async move {
-            call.begin_stream().await;
-            call.chunk(&chat_event("one")).await;
-            gate.acquire().await.unwrap().forget();
-            call.chunk(&chat_event("two")).await;
-            call.chunk(chat_end()).await;
-            call.end_stream().await;
-        }
+    let (provider, gate) = FakeProvider::gated(|mut call, gate| async move {
+        call.begin_stream().await;
+        call.chunk(&chat_event("one")).await;
+        gate.pass().await;
+        call.chunk(&chat_event("two")).await;
+        call.chunk(chat_end()).await;
+        call.end_stream().await;
     })
     .await;
     let host = Host::before(provider.address).start();
@@ -177,7 +172,7 @@ async fn followers_see_a_stream_as_it_is_made() {
     assert_eq!(follower.next().await.unwrap().unwrap(), chat_event("one"));
     // The leader's client leaves; its work goes on for the follower.
     drop(leader);
-    opened.add_permits(1);
+    gate.open_for(1);
     let rest = follower.whole().await.unwrap();
     assert_eq!(rest.text(), format!("{}{}", chat_event("two"), chat_end()));
     assert_eq!((provider.calls(), provider.cancelled()), (1, 0));
@@ -186,26 +181,12 @@ async fn followers_see_a_stream_as_it_is_made() {
 
 #[tokio::test]
 async fn a_leader_that_leaves_before_the_first_byte_leaves_its_work_to_the_followers() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = gate.clone();
-    let provider = FakeProvider::start(move |mut call: Call| {
-        let gate = gate.clone();
-        async move {
-            gate.acquire().await.unwrap().forget();
-            call.json(200, &chat_answer("hi")).await;
-        }
-    })
-    .await;
+    let (provider, gate) = FakeProvider::answering_gated(&chat_answer("hi")).await;
     let host = Host::before(provider.address).start();
-    let client = host.client();
-    let leader = tokio::spawn(async move { client.chat(fixed_chat("q")).await.status });
-    eventually("the leader is upstream", || provider.calls() == 1).await;
-    let before = host.services.cache.stats().misses;
-    let follower = tokio::spawn(async move { client.chat(fixed_chat("q")).await });
-    eventually("the follower has looked into the cache", || host.services.cache.stats().misses > before).await;
+    let (leader, follower) = led(&host, &provider, fixed_chat("q")).await;
     leader.abort();
     let _ = leader.await;
-    opened.add_permits(2);
+    gate.open_for(2);
     assert_eq!(follower.await.unwrap().text(), chat_answer("hi"));
     assert_eq!(provider.calls(), 1);
 }
@@ -231,53 +212,29 @@ async fn what_nobody_waits_for_any_more_is_cancelled() {
 
 #[tokio::test]
 async fn a_leader_that_fails_does_not_fail_its_followers() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = gate.clone();
-    let provider = FakeProvider::start(move |mut call: Call| {
-        let gate = gate.clone();
-        async move {
-            gate.acquire().await.unwrap().forget();
-            match call.number {
-                0 => call.json(400, r#"{"error":{"message":"unlucky"}}"#).await,
-                _ => call.json(200, &chat_answer("hi")).await,
-            }
+    let (provider, gate) = FakeProvider::gated(|mut call, gate| async move {
+        gate.pass().await;
+        match call.number {
+            0 => call.json(400, r#"{"error":{"message":"unlucky"}}"#).await,
+            _ => call.json(200, &chat_answer("hi")).await,
         }
     })
     .await;
     let host = Host::before(provider.address).start();
-    let client = host.client();
-    let leader = tokio::spawn(async move { client.chat(fixed_chat("q")).await.status });
-    eventually("the leader is upstream", || provider.calls() == 1).await;
-    let before = host.services.cache.stats().misses;
-    let follower = tokio::spawn(async move { client.chat(fixed_chat("q")).await.status });
-    eventually("the follower has looked into the cache", || host.services.cache.stats().misses > before).await;
-    opened.add_permits(2);
-    assert_eq!((leader.await.unwrap().as_u16(), follower.await.unwrap().as_u16()), (400, 200));
+    let (leader, follower) = led(&host, &provider, fixed_chat("q")).await;
+    gate.open_for(2);
+    assert_eq!((leader.await.unwrap().status.as_u16(), follower.await.unwrap().status.as_u16()), (400, 200));
 }
 
 #[tokio::test]
 async fn a_follower_that_wants_another_form_waits_for_the_whole_answer() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = gate.clone();
-    let provider = FakeProvider::start(move |mut call: Call| {
-        let gate = gate.clone();
-        async move {
-            gate.acquire().await.unwrap().forget();
-            call.json(200, &chat_answer("one two")).await;
-        }
-    })
-    .await;
+    let (provider, gate) = FakeProvider::answering_gated(&chat_answer("one two")).await;
     let host = Host::before(provider.address).start();
-    let client = host.client();
-    let leader = tokio::spawn(async move { client.chat(fixed_chat("q")).await.status });
-    eventually("the leader is upstream", || provider.calls() == 1).await;
-    let before = host.services.cache.stats().misses;
     let asked =
         fixed_chat_stream("q").replace(r#""stream":true"#, r#""stream":true,"stream_options":{"include_usage":true}"#);
-    let follower = tokio::spawn(async move { client.chat(asked).await });
-    eventually("the follower has looked into the cache", || host.services.cache.stats().misses > before).await;
-    opened.add_permits(2);
-    assert_eq!(leader.await.unwrap(), 200);
+    let (leader, follower) = led(&host, &provider, asked).await;
+    gate.open_for(2);
+    assert_eq!(leader.await.unwrap().status, 200);
     let answer = follower.await.unwrap();
     assert_eq!(answer.header("content-type"), "text/event-stream");
     assert!(answer.text().contains("one two") && answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());

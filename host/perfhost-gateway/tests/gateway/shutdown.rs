@@ -1,12 +1,10 @@
 //! Draining: no new work, streams under way run to their end, then everything stops.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use perfhost_gateway::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
 use crate::support::{Call, Client, FakeProvider, Host, chat_end, chat_event, eventually};
 
@@ -14,17 +12,12 @@ const ASK_STREAM: &str = r#"{"model":"m","stream":true,"messages":[]}"#;
 
 #[tokio::test]
 async fn a_stream_under_way_runs_to_its_end() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = gate.clone();
-    let provider = FakeProvider::start(move |mut call: Call| {
-        let gate = gate.clone();
-        async move {
-            call.begin_stream().await;
-            call.chunk(&chat_event("one")).await;
-            gate.acquire().await.unwrap().forget();
-            call.chunk(chat_end()).await;
-            call.end_stream().await;
-        }
+    let (provider, gate) = FakeProvider::gated(|mut call, gate| async move {
+        call.begin_stream().await;
+        call.chunk(&chat_event("one")).await;
+        gate.pass().await;
+        call.chunk(chat_end()).await;
+        call.end_stream().await;
     })
     .await;
     let host = Host::before(provider.address).start();
@@ -42,7 +35,7 @@ async fn a_stream_under_way_runs_to_its_end() {
     idle.read_to_end(&mut rest).await.unwrap();
     eventually("new connections are refused", || std::net::TcpStream::connect(address).is_err()).await;
     assert!(!host.has_ended());
-    opened.add_permits(1);
+    gate.open_for(1);
     assert_eq!(stream.whole().await.unwrap().text(), chat_end());
     eventually("the host ends", || host.has_ended()).await;
 }

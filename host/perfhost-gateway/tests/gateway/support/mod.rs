@@ -1,11 +1,13 @@
 //! What the tests are written with: a host on a free port, scripted providers, a client, strategies in Rust.
 
 pub(crate) mod client;
+pub(crate) mod gate;
 pub(crate) mod host;
 pub(crate) mod provider;
 pub(crate) mod strategy;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Response};
+pub(crate) use gate::Gate;
 pub(crate) use host::Host;
 pub(crate) use provider::{Call, FakeProvider};
 pub(crate) use strategy::Double;

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::Gate;
+
 /// A provider on a free port.
 pub(crate) struct FakeProvider {
     pub(crate) address: SocketAddr,
@@ -56,6 +58,30 @@ impl FakeProvider {
             }
         });
         Self { address, state }
+    }
+
+    /// The same, with a gate for the script to wait at.
+    pub(crate) async fn gated<F, R>(script: F) -> (Self, Gate)
+    where
+        F: Fn(Call, Gate) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let gate = Gate::closed();
+        let of_each = gate.clone();
+        (Self::start(move |call| script(call, of_each.clone())).await, gate)
+    }
+
+    /// Answers every request with this JSON, each when the gate lets it through.
+    pub(crate) async fn answering_gated(body: &str) -> (Self, Gate) {
+        let body = body.to_owned();
+        Self::gated(move |mut call, gate| {
+            let body = body.clone();
+            async move {
+                gate.pass().await;
+                call.json(200, &body).await;
+            }
+        })
+        .await
     }
 
     /// Answers every request with this JSON.
