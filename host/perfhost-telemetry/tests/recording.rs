@@ -24,6 +24,7 @@ fn success(series: SeriesId, total_ms: u64) -> RequestRecord {
         ttft_ns: None,
         prompt_tokens: 10,
         output_tokens: 5,
+        saved_ns: 0,
     }
 }
 

@@ -73,15 +73,21 @@ pub enum Command {
     Optimize {
         /// Only this provider
         provider: Option<String>,
+        /// Apply what turns a knob, through the guard
+        #[arg(long)]
+        apply: bool,
         /// Where and how
         #[command(flatten)]
         client: ClientFlags,
     },
-    /// What the answer cache holds and saved
+    /// What the answer cache holds, and what it saved over a range
     Cache {
         /// Empty it
         #[arg(long)]
         clear: bool,
+        /// Since when: -7d, or a moment such as 2026-01-31T12:00:00Z
+        #[arg(long, default_value = "-24h", allow_hyphen_values = true, value_name = "MOMENT")]
+        since: String,
         /// Where and how
         #[command(flatten)]
         client: ClientFlags,

@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(plan(&request(), &[first.clone(), second.clone()], true).hedge_after_ms, 430);
         let queued = Candidate { queued: 1, ..second };
         assert_eq!(plan(&request(), &[first.clone(), queued], true).hedge_after_ms, 0);
-        assert_eq!(plan(&request(), &[first.clone()], true).hedge_after_ms, 0);
+        assert_eq!(plan(&request(), std::slice::from_ref(&first), true).hedge_after_ms, 0);
         let cold = Candidate { resident: false, ..candidate(1) };
         assert_eq!(plan(&request(), &[first, cold], true).hedge_after_ms, 0);
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use perfhost_strategy::observation::metric;
 use perfhost_strategy::{KnobId, Scope, Settings};
-use perfhost_telemetry::{ExtraMetric, GpuResources, HistoryQuery, Phase, prometheus};
+use perfhost_telemetry::{Counter, ExtraMetric, GpuResources, HistoryQuery, prometheus};
 use serde_json::json;
 
 use super::blocking;
 use super::query::Query;
-use super::recorded::unit;
+use super::recorded::{names, unit};
 use super::reply::{Reply, Trouble};
 use crate::caching::now_ms;
 use crate::experiment::LiveExperiment;
@@ -67,6 +67,11 @@ pub(crate) async fn historical(services: &Arc<Services>, query: &Query) -> Resul
     let wanted = HistoryQuery { metric: name.to_owned(), scope: scope.clone(), from_ms, to_ms, step_ms };
     let store = services.store.clone();
     let points = blocking(move || store.history(&wanted)).await??;
+    let points = match Counter::by_metric(name) {
+        // Of what is counted there is nothing but the number.
+        Some(_) => points.iter().map(|point| json!({ "at_ms": point.at_ms, "count": point.count })).collect(),
+        None => json!(points),
+    };
     Ok(Reply::json(&json!({
         "metric": name,
         "unit": unit(name),
@@ -104,13 +109,12 @@ pub(crate) async fn histogram(services: &Arc<Services>, query: &Query) -> Result
     })))
 }
 
-/// The metric that is asked for, or the `usual` one; phases have one each.
+/// The metric that is asked for, or the `usual` one; phases and counters have one each.
 fn known_metric<'a>(query: &'a Query, usual: Option<&'a str>) -> Result<&'a str, Trouble> {
-    let all = || metric::ALL.iter().map(|metric| metric.name).chain(Phase::METRICS);
-    let known = || all().collect::<Vec<_>>().join(", ");
+    let known = || names().collect::<Vec<_>>().join(", ");
     let name = query.text("metric").or(usual);
     let name = name.ok_or_else(|| Trouble::invalid(format!("metric is missing; one of {}", known())))?;
-    match all().any(|metric| metric == name) {
+    match names().any(|metric| metric == name) {
         true => Ok(name),
         false => Err(Trouble::invalid(format!("metric={name:?} is not known; one of {}", known()))),
     }

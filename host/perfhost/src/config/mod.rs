@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod checked;
 mod history;
 pub mod load;
+mod position;
 pub mod raw;
 mod rules;
 pub mod sandbox;

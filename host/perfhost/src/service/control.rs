@@ -8,8 +8,9 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use perfhost_cache::Cache;
 use perfhost_gateway::{Admission, AlertsAsk, Control, ControlError, Firing, StrategySource};
+use perfhost_strategy::decision::Decision;
 use perfhost_strategy::generation::Arrival;
-use perfhost_strategy::{KnobId, Scope, Settings, Shared, Strategy};
+use perfhost_strategy::{KnobId, Proposal, Scope, Settings, Shared, Strategy};
 use perfhost_telemetry::{ExtraMetric, GpuResources, ResourceSnapshot, Telemetry};
 use perfhost_upstream::Fleet;
 use serde_json::{Value, json};
@@ -112,6 +113,13 @@ impl Control for HostControl {
             })
             .collect();
         json!({ "version": settings.version, "knobs": knobs })
+    }
+
+    fn propose(&self, author: &str, proposals: Vec<Proposal>) -> Result<Vec<Decision>, ControlError> {
+        self.tuner.propose(author, &proposals).ok_or_else(|| {
+            let message = "an experiment is running and decides who tunes; stop it first: perfhost ab stop".to_owned();
+            ControlError::Conflict { code: "experiment".to_owned(), message }
+        })
     }
 
     fn alerts(&self, ask: AlertsAsk) -> Result<Value, ControlError> {
