@@ -1,23 +1,30 @@
-//! Ordering a request's candidates: one allocation, for the order itself.
+//! Ordering a request's candidates: of a few, with one allocation, for the order itself.
 
 use crate::route::{Candidate, Plan, Request};
 
 /// What it takes to load a model of some gigabytes, in milliseconds, as nothing says how long it took the last time.
 pub const LOADING_MS: f32 = 10_000.0;
 
+/// From this many candidates on their costs are computed once and kept: insertion would compute them n²/4 times.
+const MANY: usize = 16;
+
 /// Indexes of `candidates`, lowest `cost` first, ties in the host's order. Those with weight 0 are left out unless
 /// every one has it.
 pub fn by_cost(candidates: &[Candidate], cost: impl Fn(&Candidate) -> f32) -> Vec<u32> {
     let is_everyone_off = candidates.iter().all(|candidate| candidate.weight <= 0.0);
+    let is_in = |index: &u32| is_everyone_off || candidates[*index as usize].weight > 0.0;
+    let all = (0..candidates.len() as u32).filter(is_in);
+    if candidates.len() > MANY {
+        let mut priced: Vec<(f32, u32)> = all.map(|index| (cost(&candidates[index as usize]), index)).collect();
+        priced.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        return priced.into_iter().map(|(_, index)| index).collect();
+    }
     let mut order: Vec<u32> = Vec::with_capacity(candidates.len());
-    for (index, candidate) in candidates.iter().enumerate() {
-        if candidate.weight <= 0.0 && !is_everyone_off {
-            continue;
-        }
-        // Insertion: there are few candidates, and computing a cost again is cheaper than keeping it.
-        let this = cost(candidate);
+    for index in all {
+        // Insertion: for a few, computing a cost again is cheaper than keeping it.
+        let this = cost(&candidates[index as usize]);
         let place = order.iter().position(|other| this.total_cmp(&cost(&candidates[*other as usize])).is_lt());
-        order.insert(place.unwrap_or(order.len()), index as u32);
+        order.insert(place.unwrap_or(order.len()), index);
     }
     order
 }
@@ -94,6 +101,18 @@ mod tests {
         assert_eq!(by_cost(&[with(2, 0.0), with(1, 0.0)], load), [1, 0]);
         assert_eq!(by_cost(&[], load), [] as [u32; 0]);
         assert_eq!(by_cost(&candidates[..1], |_| f32::NAN), [0]);
+    }
+
+    #[test]
+    fn many_are_ordered_as_a_few_are() {
+        let candidates: Vec<_> = (0..1_000u32)
+            .map(|at| Candidate { in_flight: at * 37 % 101, weight: f32::from(u8::from(at % 7 > 0)), ..candidate(at) })
+            .collect();
+        let order = by_cost(&candidates, load);
+        assert_eq!(order.len(), 857);
+        let place = |index: &u32| (candidates[*index as usize].in_flight, *index);
+        assert!(order.is_sorted_by_key(place));
+        assert_eq!(by_cost(&candidates[..MANY + 1], load)[..3], by_cost(&candidates[..MANY], load)[..3]);
     }
 
     #[test]
