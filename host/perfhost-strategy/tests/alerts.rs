@@ -64,7 +64,7 @@ impl Run {
                 scope: Scope::parse(scope),
                 unit: String::new(),
                 window_ms: 10_000,
-                summary: Summary { count: 10, mean: *value, p95: *value, ..Summary::default() },
+                summary: Summary { count: 20, mean: *value, p95: *value, ..Summary::default() },
             });
             let seen = Observation { metrics: metrics.collect(), ..Observation::default() };
             let step = self.engine.step(self.now_ms, &seen, &self.providers);
