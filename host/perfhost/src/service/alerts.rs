@@ -143,6 +143,7 @@ impl Alerts {
             state.engine.interrupt();
         }
         let step = state.engine.step(now_ms, &seen, &providers);
+        let over: Vec<u64> = step.changed.iter().filter(|alert| !alert.is_firing()).map(|alert| alert.id).collect();
         for alert in step.changed {
             self.parts.store.record_alert(alert);
         }
@@ -156,6 +157,7 @@ impl Alerts {
             state.board = board;
         }
         drop(state);
+        self.parts.tuner.withdraw(&over);
         for (alert, actions) in step.actions {
             self.parts.tuner.ask_for(&alert, &actions);
         }
