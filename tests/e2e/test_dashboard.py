@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import browser
+import graphics
 import pytest
 from host import Host, wait_for
 from load import Load
@@ -100,6 +101,29 @@ def test_present_figures_are_those_of_the_live_feed(busy, open_page):
         assert float(cards[f"card-{card}"]) == metrics[name][figure], card
     assert int(cards["card-queue"]) == event["status"]["requests"]["queued"]
     assert float(cards["card-cpu"]) == event["resources"]["host"]["cpu_share"]
+
+
+def test_graphics_processors_have_cards_a_chart_and_gauges_only_where_there_are_any(start, tmp_path, open_page):
+    shown = "() => ['#card-gpu', '#card-gpu-memory', '#gpu'].map((id) => document.querySelector(id).checkVisibility())"
+    host = start(model=None)
+    page = open_page(host)
+    page.wait_for_selector("#processes table")
+    has_gpu = bool(host.api("/api/system/resources")["gpus"])
+    assert page.evaluate(shown) == [has_gpu] * 3
+    assert (page.locator("#processes meter").count() > 0) == has_gpu
+
+    host = start(model=None, environment=graphics.environment(tmp_path))
+    page = open_page(host)
+    page.wait_for_selector("#processes meter")
+    assert page.evaluate(shown) == [True] * 3
+    assert page.locator("#card-gpu .value").get_attribute("data-value") == "0.63"
+    assert float(page.locator("#card-gpu-memory .value").get_attribute("data-value")) == 21 / 80
+    gauges = page.locator("#processes meter").evaluate_all("(all) => all.map((one) => [one.value, one.max])")
+    assert gauges[:2] == [[0.63, 1], [21 * 2**30, 80 * 2**30]]
+    table = page.locator("#processes").inner_text()
+    assert "NVIDIA H100 (nvidia 0)" in table and "58 °C" in table and "313 W" in table
+    page.wait_for_selector("#gpu .line, #gpu .dot", timeout=60_000)
+    page.screenshot(path=SCREENSHOTS / "dashboard-graphics.png", full_page=True)
 
 
 def test_history_and_histogram_are_those_of_the_api(busy, open_page):

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use perfhost_telemetry::GpuResources;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -177,6 +178,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// The machine, this process and its engines, for `GET /api/system/resources`.
     fn resources(&self) -> Value;
+
+    /// Every graphics processor of the machine as last sampled, for `/metrics`.
+    fn gpus(&self) -> Vec<GpuResources>;
 }
 
 /// How a report is written.

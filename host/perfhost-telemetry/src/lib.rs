@@ -36,7 +36,7 @@ pub use phase::Phase;
 pub use profile::Profile;
 pub use prometheus::{ExtraKind, ExtraMetric};
 pub use record::{CacheStatus, RequestOutcome, RequestRecord};
-pub use resources::{ResourceSampler, ResourceSnapshot};
+pub use resources::{GpuResources, ResourceSampler, ResourceSnapshot};
 pub use series::{SeriesId, SeriesNames};
 pub use shard::Recorder;
 pub use store::{

@@ -18,7 +18,7 @@ use perfhost_telemetry::{ResourceSampler, Store, Telemetry};
 use perfhost_upstream::{Fleet, discover, health, tls_config};
 use perfhost_wasm::{Runtime, RuntimeConfig};
 use tokio::time::MissedTickBehavior;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::{Config, Sources};
 use crate::data_dir::DataDir;
@@ -92,9 +92,9 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let engine = engine::choose(&config, &data, &fleet, &sources)?;
 
     // What an earlier run had found, before the engine starts with it.
-    let mut machine = ResourceSampler::new();
-    let hardware = machine.hardware();
-    let machine = tuned::in_words(&machine.processor(), &hardware);
+    let mut resource_sampler = ResourceSampler::new();
+    let hardware = resource_sampler.hardware();
+    let machine = tuned::in_words(&resource_sampler.processor(), &hardware);
     let tuned = Arc::new(TunedSettings::open(store.clone()));
     let begun = begin(&tuned, &config, &machine, &hardware, &fleet, engine.as_ref());
     settings.store(Arc::new(begun.settings));
@@ -213,7 +213,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         engine: engine.clone(),
         hardware,
         resources,
-        reader: ResourceSampler::new(),
+        reader: resource_sampler,
         seconds: 0,
     };
     let watcher = Watcher::new(strategies.clone(), in_force.clone());
@@ -306,8 +306,20 @@ async fn every_second(mut sampler: Sampler, tuner: Arc<Tuner>, mut shutdown: Shu
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            _ = clock.tick() => sampler.tick(now_ms()),
+            _ = clock.tick() => {}
             () = shutdown.reached(Stage::Draining) => break,
+        }
+        // A graphics driver that is in trouble can take seconds to answer; the fleet's health is looked at meanwhile.
+        let sampling = tokio::task::spawn_blocking(move || {
+            sampler.tick(now_ms());
+            sampler
+        });
+        match sampling.await {
+            Ok(back) => sampler = back,
+            Err(error) => {
+                error!(%error, "sampling has ended: gauges and history stand still");
+                return;
+            }
         }
         let tuner = tuner.clone();
         // Swaps and retries compile; they must not hold up the clock.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use perfhost_strategy::observation::metric;
 use perfhost_strategy::{KnobId, Scope, Settings};
-use perfhost_telemetry::{ExtraKind, ExtraMetric, HistoryQuery, Phase, prometheus};
+use perfhost_telemetry::{ExtraKind, ExtraMetric, GpuResources, HistoryQuery, Phase, prometheus};
 use serde_json::json;
 
 use super::blocking;
@@ -123,7 +123,7 @@ fn range(query: &Query) -> Result<(u64, u64), Trouble> {
     if from_ms < to_ms { Ok((from_ms, to_ms)) } else { Err(Trouble::invalid("from must be before to")) }
 }
 
-/// What telemetry does not count by itself: admission, knobs, planning, cache.
+/// What telemetry does not count by itself: admission, knobs, planning, cache, single graphics processors.
 fn extra(services: &Services) -> Vec<ExtraMetric> {
     let gauge = |name: &str, help: &str, value: f64| ExtraMetric {
         name: name.to_owned(),
@@ -166,7 +166,34 @@ fn extra(services: &Services) -> Vec<ExtraMetric> {
         labels: vec![("rule".to_owned(), firing.rule), ("severity".to_owned(), firing.severity.to_owned())],
         value: firing.count as f64,
     }));
+    list.extend(services.control.gpus().iter().flat_map(of_gpu));
     list
+}
+
+/// What is known of one graphics processor.
+fn of_gpu(gpu: &GpuResources) -> impl Iterator<Item = ExtraMetric> + use<> {
+    let labels = [("vendor", gpu.vendor.name().to_owned()), ("gpu", gpu.index.to_string()), ("name", gpu.name.clone())];
+    let labels = labels.map(|(label, value)| (label.to_owned(), value)).to_vec();
+    let known = [
+        ("usage", "Share of the time in which a graphics processor computed.", gpu.usage),
+        (
+            "memory_used_bytes",
+            "Memory in use on a graphics processor.",
+            gpu.memory_used_bytes.map(|bytes| bytes as f64),
+        ),
+        ("memory_total_bytes", "Memory of a graphics processor.", gpu.memory_total_bytes.map(|bytes| bytes as f64)),
+        ("temperature_celsius", "Temperature of a graphics processor.", gpu.temperature_celsius),
+        ("power_watts", "Power that a graphics processor draws.", gpu.power_watts),
+    ];
+    known.into_iter().filter_map(move |(name, help, value)| {
+        Some(ExtraMetric {
+            name: format!("perfhost_gpu_device_{name}"),
+            help: help.to_owned(),
+            kind: ExtraKind::Gauge,
+            labels: labels.clone(),
+            value: value?,
+        })
+    })
 }
 
 /// Every knob that is a number, in every scope.

@@ -262,11 +262,21 @@ fn resources(host: &Recorded<'_>) -> Result<Section, StoreError> {
             moment::written(forecast.reached_at_ms)
         ));
     }
-    let plots = vec![plot(
+    let mut plots = vec![plot(
         host,
         "Processor and memory of the machine (share)",
         &[("processor", metric::CPU_USAGE, |point| point.mean), ("memory", metric::MEMORY_USAGE, |point| point.mean)],
     )?];
+    if !host.distribution(metric::GPU_USAGE)?.is_empty() {
+        plots.push(plot(
+            host,
+            "Graphics processors: the busiest and the fullest (share)",
+            &[
+                ("busy", metric::GPU_USAGE, |point| point.mean),
+                ("memory", metric::GPU_MEMORY_USAGE, |point| point.mean),
+            ],
+        )?);
+    }
     Ok(Section { title: "Resources".to_owned(), lines, plots, ..Section::default() })
 }
 

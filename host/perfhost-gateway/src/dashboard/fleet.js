@@ -39,10 +39,12 @@ export function providers(status) {
 export function processes(resources) {
   if (!resources?.process) return null;
   const rows = [{ name: "perfhost", ...resources.process }, ...resources.engines.map((engine) => ({ name: `engine of ${engine.provider}`, ...engine }))];
+  const isOnGpu = rows.some((one) => typeof one.gpu_memory_bytes === "number");
   return table("Processes", [
     { name: "Process", head: true, cell: (one) => one.name },
     { name: "Processor", right: true, cell: (one) => measure(one.cpu_share, "ratio") },
     { name: "Memory", right: true, cell: (one) => bytes(one.memory_bytes) },
+    ...isOnGpu ? [{ name: "GPU memory", right: true, cell: (one) => measure(one.gpu_memory_bytes, "bytes") }] : [],
     { name: "Growth", right: true, cell: (one) => one.memory_growth_mb_per_hour === null ? "–" : `${number(one.memory_growth_mb_per_hour)} MB/h` },
     { name: "Threads", right: true, cell: (one) => one.threads === null ? "–" : number(one.threads) },
     { name: "Open files", right: true, cell: (one) => one.open_files === null ? "–" : number(one.open_files) },
@@ -51,15 +53,18 @@ export function processes(resources) {
   ], rows, "");
 }
 
-/** Graphics processors, where the host tells of any. */
+/** Graphics processors with a gauge each, where the host tells of any. */
 export function graphics(resources) {
-  const all = resources?.gpus ?? resources?.host?.gpus;
-  if (!all?.length) return null;
-  const used = (one) => one.memory_used_bytes ?? one.memory_total_bytes - one.memory_free_bytes;
+  const all = resources?.gpus ?? [];
+  if (!all.length) return null;
+  const gauge = (label, value, most, text) => value === null || !most ? "–"
+    : element("span", { class: "gauge" }, element("meter", { min: 0, max: most, value, "aria-label": label }), text);
   return table("Graphics processors", [
-    { name: "Name", head: true, cell: (one) => one.name },
-    { name: "Busy", right: true, cell: (one) => measure(one.utilization ?? one.usage ?? one.busy_share, "ratio") },
-    { name: "Memory", right: true, cell: (one) => `${bytes(used(one))} of ${bytes(one.memory_total_bytes)}` },
+    { name: "Name", head: true, cell: (one) => `${one.name} (${one.vendor} ${one.index})` },
+    { name: "Busy", cell: (one) => gauge("busy", one.usage, 1, measure(one.usage, "ratio")) },
+    { name: "Memory", cell: (one) => gauge("memory in use", one.memory_used_bytes, one.memory_total_bytes, `${measure(one.memory_used_bytes, "bytes")} of ${measure(one.memory_total_bytes, "bytes")}`) },
+    { name: "Temperature", right: true, cell: (one) => measure(one.temperature_celsius, "°C") },
+    { name: "Power", right: true, cell: (one) => measure(one.power_watts, "W") },
   ], all, "");
 }
 

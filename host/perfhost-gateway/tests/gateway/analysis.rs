@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::Method;
+use perfhost_gateway::Services;
 use perfhost_strategy::Scope;
 use perfhost_strategy::observation::metric;
 use serde_json::Value;
@@ -18,11 +19,16 @@ async fn used(requests: usize) -> Host {
     }
     let services = &host.services;
     services.telemetry.gauge(metric::IN_FLIGHT, &Scope::global(), 2.0);
+    record(services);
+    host
+}
+
+/// Writes down what was measured so far.
+fn record(services: &Services) {
     let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
     services.telemetry.tick(now_ms);
     services.store.persist(&services.telemetry, now_ms);
     services.store.flush();
-    host
 }
 
 fn find<'a>(list: &'a Value, field: &str, name: &str) -> &'a Value {
@@ -97,6 +103,32 @@ async fn without_a_provider_or_requests_health_says_so_and_figures_are_not_inven
     assert_eq!(overview["health"]["reasons"][0]["name"], "no_provider");
     assert!(overview["kpis"].as_array().unwrap().iter().all(|kpi| kpi["value"].is_null()));
     assert_eq!(host.client().get("/api/analysis/bottlenecks").await.json()["bottlenecks"], Value::Array(Vec::new()));
+}
+
+#[tokio::test]
+async fn graphics_processors_are_analysed_where_they_were_measured() {
+    let host = used(1).await;
+    let client = host.client();
+    let unmeasured = client.get("/api/analysis/performance/gpu").await.json();
+    assert_eq!(unmeasured["findings"]["is_available"], false);
+    let charts = client.get("/api/monitoring/dashboard/resources").await.json();
+    assert_eq!(charts["series"]["gpu_usage"], Value::Array(Vec::new()));
+    assert!(!client.get("/api/analysis/reports/daily?format=html").await.text().contains("Graphics processors"));
+
+    let services = &host.services;
+    for (name, value) in [(metric::GPU_USAGE, 0.45), (metric::GPU_MEMORY_USAGE, 0.5), (metric::GPU_MEMORY_USED, 12.0)] {
+        services.telemetry.gauge(name, &Scope::global(), value);
+    }
+    record(services);
+    let measured = client.get("/api/analysis/performance/gpu").await.json();
+    for name in ["gpu_usage", "gpu_memory_usage", "gpu_memory_used_bytes"] {
+        assert_eq!(measured["findings"][name]["points"], 1, "{name}");
+    }
+    let charts = client.get("/api/monitoring/dashboard/resources").await.json();
+    assert_eq!(charts["series"]["gpu_memory_usage"][0]["mean"], 0.5);
+    let capacity = client.get("/api/analysis/capacity").await.json();
+    assert_eq!(find(&capacity["limits"], "name", "gpu")["headroom"], 0.5);
+    assert!(client.get("/api/analysis/reports/daily?format=html").await.text().contains("Graphics processors"));
 }
 
 #[tokio::test]

@@ -73,12 +73,16 @@ pub fn run(flags: &ClientFlags) -> Result<()> {
 
 fn machine() -> Check {
     let hardware = ResourceSampler::new().hardware();
-    let found = format!(
+    let mut found = format!(
         "{} cores, {} of memory, {} free",
         hardware.physical_cores,
         bytes(hardware.memory_total_bytes as f64),
         bytes(hardware.memory_free_bytes as f64)
     );
+    for gpu in &hardware.gpus {
+        let (total, free) = (bytes(gpu.memory_total_bytes as f64), bytes(gpu.memory_free_bytes as f64));
+        found += &format!("; {} with {total}, {free} free", gpu.name);
+    }
     if hardware.memory_free_bytes < LEAST_FREE_BYTES {
         return Check::off("machine", Verdict::Doubtful, found, "free some memory before a model is loaded");
     }

@@ -10,7 +10,7 @@ use perfhost_cache::Cache;
 use perfhost_gateway::{Admission, AlertsAsk, Control, ControlError, Firing, StrategySource};
 use perfhost_strategy::generation::Arrival;
 use perfhost_strategy::{KnobId, Scope, Settings, Shared, Strategy};
-use perfhost_telemetry::ResourceSnapshot;
+use perfhost_telemetry::{GpuResources, ResourceSnapshot};
 use perfhost_upstream::Fleet;
 use serde_json::{Value, json};
 
@@ -161,6 +161,10 @@ impl Control for HostControl {
     fn resources(&self) -> Value {
         let snapshot = self.resources.lock();
         snapshot.as_ref().and_then(|snapshot| serde_json::to_value(snapshot).ok()).unwrap_or(Value::Null)
+    }
+
+    fn gpus(&self) -> Vec<GpuResources> {
+        self.resources.lock().as_ref().map(|snapshot| snapshot.gpus.clone()).unwrap_or_default()
     }
 }
 

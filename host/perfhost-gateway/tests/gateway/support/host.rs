@@ -11,7 +11,7 @@ use perfhost_gateway::{
     Services, ShutdownTrigger, StrategySource, run, shutdown_channel,
 };
 use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Value};
-use perfhost_telemetry::{Store, Telemetry};
+use perfhost_telemetry::{GpuResources, Store, Telemetry};
 use perfhost_upstream::{Endpoint, Fleet, ProviderConfig, ProviderKind, tls_config};
 use serde_json::json;
 
@@ -46,6 +46,8 @@ pub(crate) struct Recorded {
     pub(crate) experiments: Mutex<Vec<String>>,
     /// Length of a text in what it says of resources.
     pub(crate) bulk: Mutex<usize>,
+    /// What it says of graphics processors.
+    pub(crate) gpus: Mutex<Vec<GpuResources>>,
 }
 
 impl Host {
@@ -230,6 +232,10 @@ impl Control for Recorded {
 
     fn resources(&self) -> serde_json::Value {
         json!({ "cpu": 0.5, "bulk": "x".repeat(*self.bulk.lock().unwrap()) })
+    }
+
+    fn gpus(&self) -> Vec<GpuResources> {
+        self.gpus.lock().unwrap().clone()
     }
 }
 

@@ -132,8 +132,7 @@ impl RunningArm {
             None if self.fixed.is_empty() => host,
             None => &self.settings,
         };
-        let turned = own.changed().filter(|(id, _, _)| id.touches() == Touches::Request);
-        turned.fold(host.clone(), |settings, (id, scope, value)| settings.with(id, scope, value.clone()))
+        with_what_touches_requests(host, own)
     }
 
     /// Its turn to tune.
@@ -150,6 +149,15 @@ impl RunningArm {
             settings: self.own.as_ref().map_or_else(|| self.settings.list(providers), |own| own.load().list(providers)),
         }
     }
+}
+
+/// As new as the host's: whoever follows the newest would otherwise wait for the host's to overtake them.
+fn with_what_touches_requests(host: &Settings, own: &Settings) -> Settings {
+    let turned = own.changed().filter(|(id, _, _)| id.touches() == Touches::Request);
+    let mut settings =
+        turned.fold(host.clone(), |settings, (id, scope, value)| settings.with(id, scope, value.clone()));
+    settings.version = host.version;
+    settings
 }
 
 fn serving_name(strategies: &Strategies) -> String {
@@ -190,4 +198,18 @@ fn fixed_knobs(arm: &ArmRequest, offered: &[OfferedKnob]) -> Result<Vec<(KnobId,
         }
     }
     Ok(fixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arms_settings_are_the_hosts_and_as_new_but_for_what_touches_requests() {
+        let set = |settings: &Settings, id, value| settings.with(id, &Scope::global(), Value::Integer(value));
+        let host = set(&Settings::default(), KnobId::ConcurrencyLimit, 64);
+        let own = set(&set(&Settings::default(), KnobId::Retries, 3), KnobId::ConcurrencyLimit, 8);
+        let arm = with_what_touches_requests(&host, &own);
+        assert_eq!((arm.retries, arm.concurrency_limit, arm.version), (3, 64, host.version));
+    }
 }
