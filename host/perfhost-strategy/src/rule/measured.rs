@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Rule;
 use super::action::Aim;
 use super::condition::{Condition, Statistic, Trigger};
-use crate::observation::Summary;
+use crate::observation::{Summary, metric};
 use crate::{Observation, Scope};
 
 /// Measurements that a window must hold to be believed. A 95th percentile needs [`SAMPLES_MIN_P95`], a 99th
@@ -15,7 +15,7 @@ pub const SAMPLES_MIN: u64 = 5;
 pub const SAMPLES_MIN_P95: u64 = 20;
 /// Measurements of which one lies beyond the 99th percentile.
 pub const SAMPLES_MIN_P99: u64 = 100;
-/// Measurements that a share above its threshold must consist of: one request that failed is not yet a rate.
+/// Requests that a share of requests above its threshold must consist of: one that failed is not yet a rate.
 pub const EVENTS_MIN: f64 = 3.0;
 
 /// Where measurements come from: an [`Observation`], or what a strategy's contract makes of one.
@@ -115,8 +115,8 @@ impl Condition {
     }
 
     fn is_met_by(&self, found: Found) -> bool {
-        let is_share_above = self.unit == "ratio" && self.operator.is_upward();
-        let is_rate = !is_share_above || found.value * found.count as f64 >= EVENTS_MIN;
+        let is_share_above = metric::OF_REQUESTS.contains(&self.metric) && self.operator.is_upward();
+        let is_rate = !is_share_above || (found.value * found.count as f64).round() >= EVENTS_MIN;
         is_rate && self.is_met(found.value)
     }
 }
@@ -178,7 +178,7 @@ fn present(seen: &dyn Measured, wanted: Wanted<'_>) -> Vec<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::{Metric, metric};
+    use crate::observation::Metric;
 
     fn seen(entries: &[(&str, &str, u32, u64, f64)]) -> Observation {
         let metrics = entries.iter().map(|(name, scope, window_ms, count, mean)| Metric {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_above_its_threshold_once_three_measurements_say_so() {
+    fn a_share_of_requests_is_above_its_threshold_once_three_of_them_say_so() {
         let met = |count, share| {
             Trigger::parse("error_rate > 5%")
                 .unwrap()
@@ -257,6 +257,8 @@ mod tests {
         };
         assert!(!met(12, 1.0 / 12.0) && !met(20, 2.0 / 20.0));
         assert!(met(20, 3.0 / 20.0) && met(5, 1.0) && !met(100, 0.04));
+        let busy = Trigger::parse("cpu_usage > 7%").unwrap();
+        assert!(busy.read(&seen(&[(metric::CPU_USAGE, "", 10_000, 10, 0.08)])).is_met, "a mean over time");
         let rare = Trigger::parse("error_rate < 5%").unwrap();
         assert!(rare.read(&seen(&[(metric::ERROR_RATE, "", 10_000, 9, 0.0)])).is_met);
     }
