@@ -80,6 +80,7 @@ async fn answer(
             ledger.cache = CacheStatus::Hit;
             ledger.provider = position(&view.fleet, &entry.provider);
             (ledger.prompt_tokens, ledger.output_tokens) = (entry.prompt_tokens, entry.output_tokens);
+            ledger.saved = entry.took;
             ledger.mark(Phase::Cache);
             return Ok(response);
         }

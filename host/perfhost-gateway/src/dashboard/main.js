@@ -45,7 +45,7 @@ const CHARTS = [
   { host: "machine-charts", id: "engine", title: "Engine slots", unit: "count", isWhole: true, lines: [["engine_slots_busy", "mean", "busy", "ENGINE"], ["engine_requests_deferred", "mean", "deferred", "ENGINE"]], empty: "no managed engine" },
 ];
 
-const state = { range: "15m", zoomed: null, health: null, scope: "", engine: "", hasGpu: false, knobs: [], decisions: [], newest: undefined, load: 0 };
+const state = { range: "15m", zoomed: null, health: null, scope: "", engine: "", hasGpu: false, knobs: [], decisions: [], newest: undefined, load: 0, cache: null, status: null };
 const onzoom = (zoomed) => { state.zoomed = zoomed; byId("unzoom").hidden = !zoomed; refresh(); };
 
 const cards = new Cards(byId("cards"));
@@ -78,8 +78,8 @@ async function refresh() {
     return found.get(key);
   };
   try {
-    const [knobs, decisions, buckets] = await Promise.all([get("/api/knobs"), get(`/api/decisions?limit=${MOST_DECISIONS}`),
-      get(`/api/metrics/histogram?${query({ scope: state.scope, from, to })}`), optional(),
+    const [knobs, decisions, buckets, whole] = await Promise.all([get("/api/knobs"), get(`/api/decisions?limit=${MOST_DECISIONS}`),
+      get(`/api/metrics/histogram?${query({ scope: state.scope, from, to })}`), get(`/api/metrics/aggregated?${query({ scope: state.scope, from, to })}`), optional(),
       ...charts.filter(({ chart }) => !chart.node.hidden).map(async ({ chart, lines, isWhole }) => {
         const all = await Promise.all(lines.map(([metric, , , scope]) => scope === "ENGINE" && !state.engine ? null : points(metric, scope === undefined ? state.scope : scope === "ENGINE" ? state.engine : scope)));
         if (load !== state.load) return;
@@ -90,6 +90,9 @@ async function refresh() {
     if (load !== state.load) return;
     cards.trace((metric) => traces.get(metric));
     histogram.set(buckets.buckets);
+    causes.replaceChildren(fleet.causes(whole.outcomes));
+    state.cache = whole.cache;
+    figures.replaceChildren(fleet.cache(state.cache, state.status));
     Object.assign(state, { knobs: knobs.knobs, decisions: decisions.decisions });
     showDecisions({ from, to });
     trouble("");
@@ -145,7 +148,7 @@ function tell(event) {
   const { status, resources } = event;
   const engine = status.engine?.provider ?? "";
   const isOther = engine !== state.engine || hasGpu(event) !== state.hasGpu || (state.newest !== undefined && state.newest !== event.newest_decision);
-  Object.assign(state, { engine, hasGpu: hasGpu(event), newest: event.newest_decision });
+  Object.assign(state, { engine, status, hasGpu: hasGpu(event), newest: event.newest_decision });
   document.documentElement.dataset.sequence = event.sequence;
   cards.tell(event);
   for (const { chart, isOfGpu } of charts) if (isOfGpu) chart.node.hidden = !state.hasGpu;
@@ -156,8 +159,7 @@ function tell(event) {
   replace("providers", fleet.providers(status));
   replace("processes", [fleet.processes(resources), fleet.graphics(resources)]);
   replace("in-service", [fleet.inService(status)]);
-  causes.replaceChildren(fleet.causes(event.outcomes));
-  figures.replaceChildren(fleet.cache(status));
+  if (state.cache) figures.replaceChildren(fleet.cache(state.cache, status));
   scopes(status);
   if (isOther) refresh();
 }

@@ -122,5 +122,6 @@ mod tests {
         assert_eq!(encoded("2026-01-31T12:00:00+01:00"), "2026-01-31T12%3A00%3A00%2B01%3A00");
         assert_eq!(encoded("a&b=ö"), "a%26b%3D%C3%B6");
         assert_eq!(encoded("-7d"), "-7d");
+        assert_eq!(encoded("a/b c:é"), "a%2Fb%20c%3A%C3%A9");
     }
 }

@@ -139,6 +139,10 @@ fn host(flags: &ClientFlags) -> Vec<Check> {
         Some("degraded") => vec![Check::off("host", Verdict::Doubtful, found, reasons.join("; "))],
         _ => vec![Check::off("host", Verdict::Bad, found, reasons.join("; "))],
     };
+    if client.get("/api/system/status").is_ok_and(|status| status["is_recording"] == false) {
+        let fix = "start it with telemetry.enabled = true (without --no-telemetry)";
+        checks.push(Check::off("telemetry", Verdict::Doubtful, "requests are not recorded", fix));
+    }
     for provider in overview["providers"].as_array().into_iter().flatten() {
         let (name, state) = (provider["name"].as_str().unwrap_or("-"), provider["health"].as_str().unwrap_or("-"));
         checks.push(match state {

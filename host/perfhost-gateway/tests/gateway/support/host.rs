@@ -10,8 +10,9 @@ use perfhost_gateway::{
     AccessPolicy, Admission, AlertsAsk, Control, ControlError, ExperimentControl, Firing, Limits, ReportFormat,
     Services, ShutdownTrigger, StrategySource, run, shutdown_channel,
 };
-use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Value};
-use perfhost_telemetry::{GpuResources, Store, Telemetry};
+use perfhost_strategy::decision::Decision;
+use perfhost_strategy::{Generation, KnobId, Proposal, Scope, Settings, Shared, Value};
+use perfhost_telemetry::{ExtraMetric, GpuResources, Store, Telemetry};
 use perfhost_upstream::{Endpoint, Fleet, ProviderConfig, ProviderKind, tls_config};
 use serde_json::json;
 
@@ -43,6 +44,7 @@ pub(crate) struct Recorded {
     pub(crate) kept: Mutex<Vec<StrategySource>>,
     pub(crate) asked_of_alerts: Mutex<Vec<AlertsAsk>>,
     pub(crate) rollbacks: Mutex<Vec<Option<u64>>>,
+    pub(crate) proposals: Mutex<Vec<(String, Vec<Proposal>)>>,
     pub(crate) experiments: Mutex<Vec<String>>,
     /// Length of a text in what it says of resources.
     pub(crate) bulk: Mutex<usize>,
@@ -213,6 +215,12 @@ impl Control for Recorded {
         Err(ControlError::Conflict { code: "nothing-before".to_owned(), message })
     }
 
+    fn propose(&self, author: &str, proposals: Vec<Proposal>) -> Result<Vec<Decision>, ControlError> {
+        self.proposals.lock().unwrap().push((author.to_owned(), proposals));
+        let message = "an experiment's arms tune in turns".to_owned();
+        Err(ControlError::Conflict { code: "experiment".to_owned(), message })
+    }
+
     fn alerts(&self, ask: AlertsAsk) -> Result<serde_json::Value, ControlError> {
         self.asked_of_alerts.lock().unwrap().push(ask);
         Ok(json!({ "alerts": [] }))
@@ -220,6 +228,10 @@ impl Control for Recorded {
 
     fn alerts_firing(&self) -> Vec<Firing> {
         vec![Firing { rule: "slow-responses".to_owned(), severity: "warning", count: 1 }]
+    }
+
+    fn metrics(&self) -> Vec<ExtraMetric> {
+        vec![ExtraMetric::gauge("perfhost_of_the_host", "A metric of the host around the gateway.", 1.0)]
     }
 
     fn knobs(&self) -> serde_json::Value {

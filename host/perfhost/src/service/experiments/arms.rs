@@ -132,7 +132,7 @@ impl RunningArm {
             None if self.fixed.is_empty() => host,
             None => &self.settings,
         };
-        with_what_touches_requests(host, own)
+        of_requests(host, own)
     }
 
     /// Its turn to tune.
@@ -151,13 +151,15 @@ impl RunningArm {
     }
 }
 
-/// As new as the host's: whoever follows the newest would otherwise wait for the host's to overtake them.
-fn with_what_touches_requests(host: &Settings, own: &Settings) -> Settings {
-    let turned = own.changed().filter(|(id, _, _)| id.touches() == Touches::Request);
-    let mut settings =
-        turned.fold(host.clone(), |settings, (id, scope, value)| settings.with(id, scope, value.clone()));
-    settings.version = host.version;
-    settings
+/// `host` with the knobs that touch one request as `own` has them, also where `own` has left alone what the host's strategy
+/// has turned. As new as `host`: whoever follows the newest would otherwise wait for the host's to overtake them.
+fn of_requests(host: &Settings, own: &Settings) -> Settings {
+    let is_of_request = |(id, _, _): &(KnobId, &Scope, &Value)| id.touches() == Touches::Request;
+    let shared = host.changed().filter(is_of_request).fold(host.clone(), |shared, (id, at, _)| shared.without(id, at));
+    let turned = own.changed().filter(is_of_request);
+    let mut seen = turned.fold(shared, |settings, (id, at, value)| settings.with(id, at, value.clone()));
+    seen.version = host.version;
+    seen
 }
 
 fn serving_name(strategies: &Strategies) -> String {
@@ -205,11 +207,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arms_settings_are_the_hosts_and_as_new_but_for_what_touches_requests() {
-        let set = |settings: &Settings, id, value| settings.with(id, &Scope::global(), Value::Integer(value));
-        let host = set(&Settings::default(), KnobId::ConcurrencyLimit, 64);
-        let own = set(&set(&Settings::default(), KnobId::Retries, 3), KnobId::ConcurrencyLimit, 8);
-        let arm = with_what_touches_requests(&host, &own);
-        assert_eq!((arm.retries, arm.concurrency_limit, arm.version), (3, 64, host.version));
+    fn an_arm_sees_what_it_turned_itself_of_request_knobs_and_the_hosts_of_shared_ones() {
+        let at = Scope::global();
+        let start = Settings::default();
+        let (retries, limit) = (KnobId::Retries, KnobId::ConcurrencyLimit);
+        let host = start.with(retries, &at, Value::Integer(5)).with(limit, &at, Value::Integer(7));
+        let seen = of_requests(&host, &start);
+        assert_eq!(seen.value(retries, &at), start.value(retries, &at), "what the incumbent turned is its own");
+        assert_eq!(seen.value(limit, &at), Value::Integer(7));
+        let own = start.with(retries, &at, Value::Integer(2)).with(limit, &at, Value::Integer(9));
+        let seen = of_requests(&host, &own);
+        assert_eq!((seen.value(retries, &at), seen.value(limit, &at)), (Value::Integer(2), Value::Integer(7)));
+        assert_eq!(seen.version, host.version);
     }
 }

@@ -7,11 +7,9 @@
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
+use perfhost_strategy::Observation;
 use perfhost_strategy::alert::{self, AlertRecord};
-use perfhost_strategy::decision::writable;
-use perfhost_strategy::journal::GuardCall;
 use perfhost_strategy::rule::Action;
-use perfhost_strategy::{Observation, Proposal};
 use tracing::{info, warn};
 
 use super::{State, Tuner};
@@ -108,13 +106,7 @@ impl Tuner {
             );
             return;
         }
-        let asked: Vec<Proposal> = asked.iter().map(writable).collect();
-        state.guard_told.push(GuardCall::Judged(asked.clone()));
-        let judgement = state.guard.judge(seen, &settings, state.next_cycle, &alert::author(), asked);
-        if let Some(settings) = judgement.settings {
-            self.apply(settings);
-        }
-        self.write_down(state, judgement.decisions);
+        self.judge_own(state, seen, &alert::author(), &asked);
     }
 }
 
