@@ -8,6 +8,8 @@
 //! [`AlertRecord`] with a number of its own; *resolved* when the condition was clear for `keep_firing`. A rule then rests
 //! for its cooldown.
 
+use std::time::Duration;
+
 mod defaults;
 mod engine;
 mod error;
@@ -18,11 +20,16 @@ mod spec;
 mod statistics;
 mod wish;
 
+/// The windows that conditions are to be read from, shortest first. The longest is as long as the measurements of the
+/// present are kept, so that a rule for two minutes and more has as many requests as can be had.
+pub const WINDOWS: [Duration; 4] =
+    [Duration::from_secs(10), Duration::from_secs(30), Duration::from_secs(60), Duration::from_secs(120)];
+
 pub use defaults::{DEFAULT_ALERTS, DefaultAlert, default_rules};
 pub use engine::{AlertEngine, MOST_INSTANCES, Standing, State, Step};
 pub use error::AlertError;
 pub use record::{AlertRecord, Announcement, Note, Occasion};
 pub use silence::{MOST_SILENCES, Silence};
-pub use spec::{AlertRule, DEFAULT_COOLDOWN, DEFAULT_KEEP_FIRING, Escalation, MOST_RULES, Severity};
+pub use spec::{AlertRule, DEFAULT_COOLDOWN, DEFAULT_KEEP_FIRING, Escalation, Listener, MOST_RULES, Severity};
 pub use statistics::{RuleStatistics, statistics};
 pub use wish::{author, proposals};

@@ -57,6 +57,9 @@ pub mod metric {
         STRATEGY_FAILING = "strategy_failing", "ratio", "Share of the time in which a built-in strategy stood in for one that failed again and again, sampled every second.";
     }
 
+    /// Shares of requests, so that so many stand behind them; the other shares are means over time.
+    pub const OF_REQUESTS: &[&str] = &[ERROR_RATE, REJECTED_RATE, CACHE_HIT_RATE];
+
     /// Those that are measured only where there is a graphics processor whose driver tells them.
     pub const OF_GPUS: &[&str] = &[GPU_USAGE, GPU_MEMORY_USED, GPU_MEMORY_USAGE, PROCESS_GPU_MEMORY];
 }

@@ -57,7 +57,7 @@ use std::time::Duration;
 pub use action::{Action, Aim, Amount, Operation, Place, Step};
 pub use condition::{Condition, Operator, Statistic, Trigger};
 pub use error::{Position, Problem, RuleError};
-pub use measured::{Measured, Reading, SAMPLES_MIN};
+pub use measured::{EVENTS_MIN, Measured, Reading, SAMPLES_MIN, SAMPLES_MIN_P95, SAMPLES_MIN_P99};
 pub use named::{NAMED_ACTIONS, NamedAction};
 pub use watch::{Event, Timing, Watch};
 

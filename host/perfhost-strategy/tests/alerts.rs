@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use perfhost_strategy::alert::{
-    AlertEngine, AlertError, AlertRecord, AlertRule, Escalation, Note, Occasion, Severity, State, statistics,
+    AlertEngine, AlertError, AlertRecord, AlertRule, Escalation, Listener, Note, Occasion, Severity, State, statistics,
 };
 use perfhost_strategy::observation::{Metric, Summary};
 use perfhost_strategy::rule::{Action, Trigger};
@@ -31,6 +31,8 @@ struct Run {
     said: Vec<(Occasion, String, String)>,
     changed: Vec<AlertRecord>,
     asked: Vec<String>,
+    /// Whom, of each thing that was said.
+    told: Vec<(Occasion, Vec<String>)>,
 }
 
 impl Run {
@@ -47,6 +49,7 @@ impl Run {
             said: Vec::new(),
             changed: Vec::new(),
             asked: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -64,12 +67,13 @@ impl Run {
                 scope: Scope::parse(scope),
                 unit: String::new(),
                 window_ms: 10_000,
-                summary: Summary { count: 10, mean: *value, p95: *value, ..Summary::default() },
+                summary: Summary { count: 20, mean: *value, p95: *value, ..Summary::default() },
             });
             let seen = Observation { metrics: metrics.collect(), ..Observation::default() };
             let step = self.engine.step(self.now_ms, &seen, &self.providers);
             self.changed.extend(step.changed);
             self.asked.extend(step.actions.iter().flat_map(|(_, actions)| actions).map(|one| one.written.clone()));
+            self.told.extend(step.announcements.iter().map(|one| (one.occasion, one.channels.clone())));
             let said = step.announcements.into_iter();
             self.said.extend(said.map(|one| (one.occasion, one.alert.rule, one.alert.scope.to_string())));
             self.now_ms += STEP_MS;
@@ -192,13 +196,90 @@ fn an_alert_that_another_explains_is_not_announced_until_that_is_over() {
     };
     let mut run = Run::new(vec![rule("errors", "error_rate > 5%"), down]);
     run.providers = vec!["a".to_owned(), "b".to_owned()];
-    let both = [("error_rate", "", 0.5), ("provider_down", "a", 1.0), ("provider_down", "b", 0.0)];
-    assert_eq!(run.set(&both).steps(5), [(Occasion::Firing, "down".to_owned(), "a".to_owned())]);
+    let down_at = |provider: &str| (Occasion::Firing, "down".to_owned(), provider.to_owned());
+    let both = [("error_rate", "", 0.5), ("provider_down", "a", 1.0), ("provider_down", "b", 1.0)];
+    assert_eq!(run.set(&both).steps(5), [down_at("a"), down_at("b")]);
     let errors = run.engine.standing(run.now_ms).into_iter().find(|one| one.rule == "errors").unwrap();
     assert_eq!((errors.state, errors.inhibited_by.as_deref()), (State::Firing, Some("down")));
     let only_errors = [("error_rate", "", 0.5), ("provider_down", "a", 0.0), ("provider_down", "b", 0.0)];
-    let after = run.set(&only_errors).steps(10);
-    assert_eq!(after, [(Occasion::Resolved, "down".to_owned(), "a".to_owned()), said(Occasion::Firing, "errors")]);
+    let after: Vec<Occasion> = run.set(&only_errors).steps(10).into_iter().map(|(occasion, ..)| occasion).collect();
+    assert_eq!(after, [Occasion::Resolved, Occasion::Resolved, Occasion::Firing]);
+}
+
+#[test]
+fn one_provider_of_several_that_is_down_explains_nothing_about_the_host() {
+    let down = AlertRule {
+        is_for_each_provider: true,
+        inhibits: vec!["errors".to_owned()],
+        ..rule("down", "provider_down > 50%")
+    };
+    let mut run = Run::new(vec![rule("errors", "error_rate > 5%"), down]);
+    run.providers = vec!["a".to_owned(), "b".to_owned()];
+    run.set(&[("provider_down", "a", 0.0), ("provider_down", "b", 1.0)]).steps(3);
+    let one_down = [("error_rate", "", 0.5), ("provider_down", "a", 0.0), ("provider_down", "b", 1.0)];
+    assert_eq!(run.set(&one_down).steps(3), [said(Occasion::Firing, "errors")]);
+    // A rule for the one provider that somebody named fires wherever it can.
+    let named = AlertRule { inhibits: vec!["errors".to_owned()], ..rule("a-down", "provider_down@a > 50%") };
+    let mut run = Run::new(vec![rule("errors", "error_rate > 5%"), named]);
+    run.providers = vec!["a".to_owned(), "b".to_owned()];
+    let at_a = [("error_rate", "", 0.5), ("provider_down", "a", 1.0)];
+    assert_eq!(run.set(&at_a).steps(3), [(Occasion::Firing, "a-down".to_owned(), "a".to_owned())]);
+}
+
+#[test]
+fn what_a_silence_covered_is_told_to_its_own_people_first_and_its_end_to_those_who_were_told() {
+    let listener = |name: &str, least| Listener { name: name.to_owned(), least };
+    let escalation = Escalation {
+        after: Duration::from_secs(900),
+        severity: Severity::Critical,
+        channels: Some(vec!["pager".to_owned()]),
+    };
+    let covered = || AlertRule {
+        channels: Some(vec!["ops".to_owned(), "critical-only".to_owned()]),
+        escalation: Some(escalation.clone()),
+        ..rule("slow", "response_time_p95 > 5000")
+    };
+    let begin = || {
+        let mut run = Run::new(vec![covered()]);
+        let channels = [("ops", Severity::Warning), ("pager", Severity::Info), ("critical-only", Severity::Critical)];
+        run.engine.set_listeners(channels.map(|(name, least)| listener(name, least)).to_vec());
+        run.engine.silence_rule("slow", note(START_MS), START_MS + 7_200_000).unwrap();
+        run.set(&SLOW).steps(721);
+        run
+    };
+    let to = |occasion, names: &[&str]| (occasion, names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    let mut run = begin();
+    assert_eq!(run.told, [to(Occasion::Firing, &["ops"])]);
+    run.set(&FAST).steps(7);
+    assert_eq!(run.told[1..], [to(Occasion::Resolved, &["ops"])], "nobody hears the end of what he never heard of");
+
+    let mut run = begin();
+    run.steps(89);
+    assert_eq!(run.told.len(), 1, "fifteen minutes count from the first announcement");
+    run.steps(1);
+    assert_eq!(run.told[1..], [to(Occasion::Escalated, &["pager"])]);
+    run.set(&FAST).steps(7);
+    assert_eq!(run.told[2..], [to(Occasion::Resolved, &["ops", "pager"])]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_put_off_reminders() {
+    let reminding = AlertRule { repeat: Some(Duration::from_secs(60)), ..rule("slow", "response_time_p95 > 5000") };
+    let mut run = Run::new(vec![reminding]);
+    run.set(&SLOW).steps(1);
+    run.now_ms -= 3_600_000;
+    let occasions: Vec<Occasion> = run.steps(7).into_iter().map(|(occasion, ..)| occasion).collect();
+    assert_eq!(occasions, [Occasion::Reminder]);
+}
+
+#[test]
+fn what_is_pending_counts_anew_when_nobody_looked_for_a_while() {
+    let mut run = Run::new(vec![rule("slow", "response_time_p95 > 5000 for 30s")]);
+    run.set(&SLOW).steps(2);
+    run.now_ms += 3_600_000;
+    run.engine.interrupt();
+    assert_eq!(run.steps(3), []);
+    assert_eq!(run.steps(1), [said(Occasion::Firing, "slow")]);
 }
 
 #[test]

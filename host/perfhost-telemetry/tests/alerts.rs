@@ -25,6 +25,8 @@ fn alert(id: u64, rule: &str) -> AlertRecord {
         ended_because: None,
         acknowledged: None,
         escalated_ms: None,
+        first_announced_ms: None,
+        told: Vec::new(),
         announced_ms: None,
         announcements: 0,
     }

@@ -6,7 +6,7 @@ use super::error::AlertError;
 use super::instance::{Instance, Quiet};
 use super::record::{AlertRecord, Announcement, Note, Occasion};
 use super::silence::{MOST_SILENCES, Silence};
-use super::spec::{AlertRule, Severity};
+use super::spec::{AlertRule, Listener, Severity};
 use crate::Scope;
 use crate::rule::{Action, Measured};
 
@@ -17,8 +17,11 @@ pub const MOST_INSTANCES: usize = 1_024;
 #[derive(Debug, Clone, Default)]
 pub struct AlertEngine {
     rules: Vec<AlertRule>,
+    listeners: Vec<Listener>,
     instances: Vec<Instance>,
     silences: Vec<Silence>,
+    /// As of the last step.
+    providers: Vec<String>,
     next_id: u64,
 }
 
@@ -58,6 +61,8 @@ pub struct Standing {
     pub condition: String,
     /// The first condition's value now.
     pub value: Option<f64>,
+    /// Its unit.
+    pub unit: &'static str,
     /// The condition holds since then, Unix time in milliseconds.
     pub since_ms: u64,
     /// Nobody is told until then, Unix time in milliseconds, because of a silence.
@@ -72,7 +77,17 @@ impl AlertEngine {
     /// Goes on with the alerts and silences of an earlier run; new alerts are numbered from `next_id`.
     pub fn new(rules: Vec<AlertRule>, firing: Vec<AlertRecord>, silences: Vec<Silence>, next_id: u64) -> Self {
         let instances = firing.into_iter().filter(AlertRecord::is_firing).map(Instance::of).take(MOST_INSTANCES);
-        Self { rules, instances: instances.collect(), silences, next_id }
+        Self { rules, instances: instances.collect(), silences, next_id, ..Self::default() }
+    }
+
+    /// Who is there to be told, from now on.
+    pub fn set_listeners(&mut self, listeners: Vec<Listener>) {
+        self.listeners = listeners;
+    }
+
+    /// Nobody looked for a while: what is pending, and what is clear and not yet over, counts from the next step on.
+    pub fn interrupt(&mut self) {
+        self.instances.iter_mut().for_each(|instance| instance.watch.interrupt());
     }
 
     /// Other rules from now on. Alerts of rules that stay go on; the next step ends the others.
@@ -95,6 +110,7 @@ impl AlertEngine {
         let mut step = Step::default();
         self.silences.retain(|silence| now_ms < silence.until_ms);
         self.make_places(providers);
+        providers.clone_into(&mut self.providers);
         let mut resolved = Vec::new();
         self.instances.retain_mut(|instance| {
             let Some(rule) = self.rules.iter().find(|rule| rule.name == instance.rule) else {
@@ -110,7 +126,7 @@ impl AlertEngine {
         for alert in resolved {
             // Who was never told that it fires need not be told that it is over.
             if alert.announced_ms.is_some() && self.silenced_until(&alert.rule, &alert.scope, now_ms).is_none() {
-                let channels = self.rule(&alert.rule).and_then(|rule| told(rule, &alert));
+                let channels = alert.told.clone();
                 let alert = AlertRecord { announcements: alert.announcements + 1, ..alert.clone() };
                 step.announcements.push(Announcement { occasion: Occasion::Resolved, alert, channels });
             }
@@ -141,7 +157,7 @@ impl AlertEngine {
             };
             let Some(rule) = self.rules.iter().find(|known| known.name == *rule) else { continue };
             let instance = &mut self.instances[at];
-            let announcement = instance.announce(rule, quiet, now_ms);
+            let announcement = instance.announce(rule, &self.listeners, quiet, now_ms);
             let is_new = std::mem::take(&mut instance.is_new);
             let Some(alert) = instance.alert.as_ref().filter(|_| is_new || announcement.is_some()) else { continue };
             step.changed.push(alert.clone());
@@ -161,15 +177,26 @@ impl AlertEngine {
         covering.map(|silence| silence.until_ms).max()
     }
 
-    /// A firing rule that inhibits this one: at the same place, or one of them for the whole host.
+    /// A firing rule that inhibits this one: at the same place, or for the whole host. What concerns the whole host is
+    /// explained by a rule for places only when it fires at all of them: one provider that was shut down explains
+    /// nothing that goes wrong at the others.
     fn inhibited_by(&self, rule: &str, scope: &Scope) -> Option<&str> {
-        let firing = self.instances.iter().filter(|other| other.alert.is_some() && other.rule != rule);
         let host = Scope::global();
-        let mut near = firing.filter(|other| other.scope == *scope || other.scope == host || *scope == host);
-        let found = near.find(|other| {
-            self.rule(&other.rule).is_some_and(|other| other.inhibits.iter().any(|inhibited| inhibited == rule))
-        });
-        found.map(|other| other.rule.as_str())
+        let fires = |other: &AlertRule, there: &Scope| {
+            let is_it = |one: &Instance| one.alert.is_some() && one.rule == other.name && one.scope == *there;
+            self.instances.iter().any(is_it)
+        };
+        let is_near = |other: &&AlertRule| {
+            let places = || other.places(&self.providers);
+            let is_everywhere =
+                *scope == host && !places().is_empty() && places().iter().all(|there| fires(other, there));
+            fires(other, scope) || fires(other, &host) || is_everywhere
+        };
+        let mut inhibiting = self
+            .rules
+            .iter()
+            .filter(|other| other.name != rule && other.inhibits.iter().any(|inhibited| inhibited == rule));
+        inhibiting.find(is_near).map(|other| other.name.as_str())
     }
 
     /// What is pending or fires, the most urgent first.
@@ -191,6 +218,7 @@ impl AlertEngine {
             severity: instance.alert.as_ref().map_or(rule.severity, |alert| alert.severity),
             condition: rule.written.clone(),
             value: instance.value,
+            unit: rule.when.conditions.first().map_or("", |condition| condition.unit),
             since_ms,
             silenced_until_ms: self.silenced_until(&rule.name, &instance.scope, now_ms),
             inhibited_by: self.inhibited_by(&rule.name, &instance.scope).map(str::to_owned),
@@ -259,18 +287,4 @@ impl AlertEngine {
         let at = self.silences.iter().position(|silence| silence.id == id).ok_or(AlertError::NoSuchSilence(id))?;
         Ok(self.silences.remove(at))
     }
-}
-
-/// Who heard of an alert, and so hears of its end: its own channels, and after an escalation those too.
-fn told(rule: &AlertRule, alert: &AlertRecord) -> Option<Vec<String>> {
-    let mut channels = rule.channels.clone()?;
-    if alert.escalated_ms.is_some() {
-        let further = rule.escalation.iter().flat_map(|escalation| escalation.channels.iter().flatten());
-        for channel in further {
-            if !channels.contains(channel) {
-                channels.push(channel.clone());
-            }
-        }
-    }
-    Some(channels)
 }

@@ -1,7 +1,7 @@
 //! One rule at one place, over time.
 
 use super::record::{AlertRecord, Announcement, Occasion};
-use super::spec::AlertRule;
+use super::spec::{AlertRule, Listener, hearing};
 use crate::Scope;
 use crate::rule::{Event, Measured, Timing, Trigger, Watch};
 
@@ -90,7 +90,9 @@ impl Instance {
             ended_because: None,
             acknowledged: None,
             escalated_ms: None,
+            first_announced_ms: None,
             announced_ms: None,
+            told: Vec::new(),
             announcements: 0,
         }
     }
@@ -105,32 +107,43 @@ impl Instance {
         }
     }
 
-    /// What is to be said of the alert now, if it fires.
-    pub(super) fn announce(&mut self, rule: &AlertRule, quiet: Quiet, now_ms: u64) -> Option<Announcement> {
+    /// What is to be said of the alert now, if it fires. Nobody is passed over who was not told: what a silence covered is
+    /// announced first, and escalates from then on.
+    pub(super) fn announce(
+        &mut self,
+        rule: &AlertRule,
+        listeners: &[Listener],
+        quiet: Quiet,
+        now_ms: u64,
+    ) -> Option<Announcement> {
         let alert = self.alert.as_mut()?;
         let has_passed =
             |since_ms: u64, long: std::time::Duration| u128::from(now_ms.saturating_sub(since_ms)) >= long.as_millis();
         if quiet.is_silenced || quiet.is_inhibited {
             return None;
         }
+        // A clock that was set back would otherwise put off escalation and reminders until it is where it was.
+        alert.first_announced_ms = alert.first_announced_ms.map(|at_ms| at_ms.min(now_ms));
+        alert.announced_ms = alert.announced_ms.map(|at_ms| at_ms.min(now_ms));
         let is_taken = alert.acknowledged.is_some();
         let escalation = rule.escalation.as_ref().filter(|escalation| {
-            !is_taken && alert.escalated_ms.is_none() && has_passed(alert.fired_ms, escalation.after)
+            let is_due = alert.first_announced_ms.is_some_and(|first_ms| has_passed(first_ms, escalation.after));
+            !is_taken && alert.escalated_ms.is_none() && is_due
         });
-        let (occasion, channels) = match (alert.announced_ms, escalation) {
-            (_, Some(escalation)) => {
+        let (occasion, wanted) = match (alert.announced_ms, escalation) {
+            (None, _) => (Occasion::Firing, &rule.channels),
+            (Some(_), Some(escalation)) => {
                 alert.escalated_ms = Some(now_ms);
                 alert.severity = alert.severity.max(escalation.severity);
-                (Occasion::Escalated, escalation.channels.clone().or_else(|| rule.channels.clone()))
+                (Occasion::Escalated, if escalation.channels.is_some() { &escalation.channels } else { &rule.channels })
             }
-            (None, None) => (Occasion::Firing, rule.channels.clone()),
             (Some(last_ms), None) if !is_taken && rule.repeat.is_some_and(|repeat| has_passed(last_ms, repeat)) => {
-                (Occasion::Reminder, rule.channels.clone())
+                (Occasion::Reminder, &rule.channels)
             }
             _ => return None,
         };
-        alert.announced_ms = Some(now_ms);
-        alert.announcements += 1;
+        let channels = hearing(listeners, wanted.as_deref(), alert.severity);
+        alert.note_announced(now_ms, &channels);
         Some(Announcement { occasion, alert: alert.clone(), channels })
     }
 }

@@ -53,8 +53,14 @@ pub struct AlertRecord {
     pub acknowledged: Option<Note>,
     /// It escalated then.
     pub escalated_ms: Option<u64>,
+    /// It was first announced then.
+    #[serde(default)]
+    pub first_announced_ms: Option<u64>,
     /// It was last announced then.
     pub announced_ms: Option<u64>,
+    /// The channels that were told of it, and so are told of its end.
+    #[serde(default)]
+    pub told: Vec<String>,
     /// How often it was announced.
     pub announcements: u32,
 }
@@ -63,6 +69,18 @@ impl AlertRecord {
     /// Whether it still fires.
     pub fn is_firing(&self) -> bool {
         self.resolved_ms.is_none()
+    }
+
+    /// Notes that it is announced on these channels.
+    pub(super) fn note_announced(&mut self, now_ms: u64, channels: &[String]) {
+        self.first_announced_ms.get_or_insert(now_ms);
+        self.announced_ms = Some(now_ms);
+        self.announcements += 1;
+        for channel in channels {
+            if !self.told.contains(channel) {
+                self.told.push(channel.clone());
+            }
+        }
     }
 
     /// From when it fired until it was resolved, or until now.
@@ -104,6 +122,6 @@ pub struct Announcement {
     pub occasion: Occasion,
     /// The alert as it stands.
     pub alert: AlertRecord,
-    /// Whom; `None` for every channel.
-    pub channels: Option<Vec<String>>,
+    /// The channels that are to hear it.
+    pub channels: Vec<String>,
 }

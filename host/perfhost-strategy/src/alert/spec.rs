@@ -60,12 +60,27 @@ impl FromStr for Severity {
 /// What happens when nobody acknowledges an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Escalation {
-    /// Time since it fired.
+    /// Time since it was first announced.
     pub after: Duration,
     /// What it becomes.
     pub severity: Severity,
     /// Who is told then; `None` for those who were told before.
     pub channels: Option<Vec<String>>,
+}
+
+/// A channel, as far as alerts must know it: who hears what is decided here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name, as rules call it.
+    pub name: String,
+    /// The least that it hears of.
+    pub least: Severity,
+}
+
+/// The names of those who hear of an alert of this severity, of the channels in `wanted`, or of all.
+pub(super) fn hearing(listeners: &[Listener], wanted: Option<&[String]>, severity: Severity) -> Vec<String> {
+    let is_meant = |one: &&Listener| severity >= one.least && wanted.is_none_or(|wanted| wanted.contains(&one.name));
+    listeners.iter().filter(is_meant).map(|one| one.name.clone()).collect()
 }
 
 /// One alert rule.
@@ -91,7 +106,8 @@ pub struct AlertRule {
     pub repeat: Option<Duration>,
     /// What happens when nobody acknowledges it.
     pub escalation: Option<Escalation>,
-    /// Rules whose alerts are not announced while this one fires, at the same place or at all.
+    /// Rules whose alerts are not announced while this one fires: at the same place, everywhere if this one is for the
+    /// whole host, and for the whole host once this one fires at every place that it watches.
     pub inhibits: Vec<String>,
     /// Who is told; `None` for every channel.
     pub channels: Option<Vec<String>>,

@@ -41,6 +41,7 @@ pub enum Event {
 impl Watch {
     /// Takes in how things stand at `now_ms`.
     pub fn step(&mut self, now_ms: u64, is_met: bool, is_clear: bool, timing: Timing) -> Option<Event> {
+        self.come_back_to(now_ms, timing.cooldown);
         let has_lasted =
             |since_ms: u64, long: Duration| u128::from(now_ms.saturating_sub(since_ms)) >= long.as_millis();
         self.met_since_ms = is_met.then(|| self.met_since_ms.unwrap_or(now_ms));
@@ -54,8 +55,7 @@ impl Watch {
         };
         self.clear_since_ms = is_clear.then(|| self.clear_since_ms.unwrap_or(now_ms));
         if self.clear_since_ms.is_some_and(|since_ms| has_lasted(since_ms, timing.clear)) {
-            let rests_until_ms = now_ms.saturating_add(timing.cooldown.as_millis() as u64);
-            *self = Self { rests_until_ms, ..Self::default() };
+            *self = Self { rests_until_ms: after(now_ms, timing.cooldown), ..Self::default() };
             return Some(Event::Cleared);
         }
         if is_met && timing.every.is_some_and(|every| has_lasted(fired_ms, every)) {
@@ -65,10 +65,23 @@ impl Watch {
         None
     }
 
+    /// Nothing has begun later than now, and no rest is longer than it was made: a clock that was set back would otherwise
+    /// stop everything until it is where it was.
+    fn come_back_to(&mut self, now_ms: u64, cooldown: Duration) {
+        for since_ms in [&mut self.met_since_ms, &mut self.fired_ms, &mut self.clear_since_ms].into_iter().flatten() {
+            *since_ms = now_ms.min(*since_ms);
+        }
+        self.rests_until_ms = self.rests_until_ms.min(after(now_ms, cooldown));
+    }
+
     /// Nobody looked for a while: what was counting counts from now on.
     pub fn interrupt(&mut self) {
         (self.met_since_ms, self.clear_since_ms) = (None, None);
     }
+}
+
+fn after(now_ms: u64, long: Duration) -> u64 {
+    now_ms.saturating_add(u64::try_from(long.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -109,6 +122,22 @@ mod tests {
         let fired = |at| (at, Event::Fired);
         assert_eq!(events(every, "^^^^^^^^--^^"), [fired(3), fired(5), fired(7), fired(10)]);
         assert_eq!(events(TIMING, "^^^^^^^^^^^^"), [fired(3)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nothing() {
+        const HOUR_MS: u64 = 3_600_000;
+        let mut watch = Watch::default();
+        let mut events = |start_ms: u64, text: &str| -> Vec<(usize, Event)> {
+            let step = |(at, sign): (usize, char)| {
+                Some((at, watch.step(start_ms + at as u64 * 10_000, sign == '^', sign == '_', TIMING)?))
+            };
+            text.chars().enumerate().filter_map(step).collect()
+        };
+        assert_eq!(events(3 * HOUR_MS, "^"), []);
+        assert_eq!(events(2 * HOUR_MS, "^^^^_"), [(3, Event::Fired)], "what was counting goes on");
+        assert_eq!(events(HOUR_MS, "___"), [(2, Event::Cleared)]);
+        assert_eq!(events(0, "^^^^^^^"), [(6, Event::Fired)], "the rest is as long as it was made");
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Check<'_> {
 
     fn text(&self, what: &'static str, text: String) -> Result<String, StrategyError> {
         self.size(what, text.len(), self.limits.max_text_bytes)?;
-        Ok(text)
+        Ok(tame(text))
     }
 
     fn finite(&self, what: &str, number: f64) -> Result<f64, StrategyError> {
@@ -44,6 +44,13 @@ impl Check<'_> {
     }
 }
 
+/// Text without what steers a terminal: it is shown to operators and written to logs. Ends of lines and tabs stay; other
+/// control characters become spaces.
+fn tame(text: String) -> String {
+    let is_wild = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if text.contains(is_wild) { text.replace(is_wild, " ") } else { text }
+}
+
 /// A fault in the guest's own words.
 pub(crate) fn fault(call: &'static str, fault: types::Fault, limits: &Limits) -> StrategyError {
     let (kind, mut message) = match fault {
@@ -52,7 +59,7 @@ pub(crate) fn fault(call: &'static str, fault: types::Fault, limits: &Limits) ->
         types::Fault::Failed(message) => ("failed", message),
     };
     message.truncate(message.floor_char_boundary(limits.max_text_bytes));
-    StrategyError::Fault { call, message: format!("{kind}: {message}") }
+    StrategyError::Fault { call, message: format!("{kind}: {}", tame(message)) }
 }
 
 /// What the strategy says of itself. Its name and version must be words that fit in a header.
@@ -175,4 +182,29 @@ pub(crate) fn advice(given: Vec<advise::Advice>, limits: &Limits) -> Result<Vec<
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "ok\u{1b}]0;owned\u{7}\u{9b}2J\r\n\tmore";
+
+    #[test]
+    fn no_text_of_a_guest_steers_a_terminal() {
+        let limits = Limits::default();
+        let proposal = types::Proposal {
+            name: "queue_length".to_owned(),
+            scope: String::new(),
+            value: types::ValueResult::Text(HOSTILE.to_owned()),
+            reason: HOSTILE.to_owned(),
+            expected: None,
+            confidence: 0.5,
+        };
+        let tame = "ok ]0;owned  2J \n\tmore";
+        let answer = proposals(vec![proposal], &limits).unwrap().remove(0);
+        assert_eq!((answer.reason.as_str(), answer.value), (tame, Value::Text(tame.to_owned())));
+        let error = fault("propose", types::Fault::Failed(HOSTILE.to_owned()), &limits);
+        assert!(matches!(error, StrategyError::Fault { message, .. } if message == format!("failed: {tame}")));
+    }
 }

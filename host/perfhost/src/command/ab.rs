@@ -108,7 +108,8 @@ fn status(id: Option<u64>, once: bool, flags: &ClientFlags) -> Result<()> {
         let is_over = client.get(&path)?["phase"] == "ended";
         if is_live {
             // From the top of an empty screen, in one write, so that nothing flickers.
-            let _gone = write!(std::io::stdout(), "\x1b[H\x1b[2J{text}").and_then(|()| std::io::stdout().flush());
+            let shown = print::plain(&text);
+            let _gone = write!(std::io::stdout(), "\x1b[H\x1b[2J{shown}").and_then(|()| std::io::stdout().flush());
         } else {
             print::line(text.trim_end());
         }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, encoded};
 use super::print::{self, duration, moment, table};
 use crate::cli::{AlertsCommand, AlertsFlags, ClientFlags};
 use crate::service::alerts::in_unit;
@@ -15,11 +15,11 @@ pub fn run(flags: &AlertsFlags) -> Result<()> {
         Some(AlertsCommand::List(client)) => show("/api/alerts/active", client, active),
         Some(AlertsCommand::Rules(client)) => show("/api/alerts/rules", client, rules),
         Some(AlertsCommand::History { limit, rule, client }) => {
-            let rule = rule.as_ref().map(|rule| format!("&rule={rule}")).unwrap_or_default();
+            let rule = rule.as_ref().map(|rule| format!("&rule={}", encoded(rule))).unwrap_or_default();
             show(&format!("/api/alerts/history?limit={limit}{rule}"), client, history)
         }
         Some(AlertsCommand::Statistics { since, client }) => {
-            show(&format!("/api/alerts/statistics?since={since}"), client, statistics)
+            show(&format!("/api/alerts/statistics?since={}", encoded(since)), client, statistics)
         }
         Some(AlertsCommand::Acknowledge { id, comment, by, client }) => {
             let said = json!({ "by": by, "comment": comment });
@@ -29,7 +29,7 @@ pub fn run(flags: &AlertsFlags) -> Result<()> {
         }
         Some(AlertsCommand::Silence { target, length, comment, by, client }) => {
             let said = json!({ "for": length, "by": by, "comment": comment });
-            tell(&format!("/api/alerts/{target}/silence"), &said, client, |answer| {
+            tell(&format!("/api/alerts/{}/silence", encoded(target)), &said, client, |answer| {
                 let silence = &answer["silence"];
                 let until = moment(silence["until_ms"].as_u64().unwrap_or(0));
                 format!("silence {}: nobody is told of {} until {until}\n", silence["id"], text(&silence["rule"]))
@@ -40,7 +40,7 @@ pub fn run(flags: &AlertsFlags) -> Result<()> {
             print::print(&answer, client.output, |_| format!("silence {id} is over\n"))
         }
         Some(AlertsCommand::Test { channel, client }) => {
-            tell(&format!("/api/alerts/channels/{channel}/test"), &json!({}), client, |_| {
+            tell(&format!("/api/alerts/channels/{}/test", encoded(channel)), &json!({}), client, |_| {
                 format!("{channel} was given a test notice; `perfhost alerts` shows whether it arrived\n")
             })
         }
@@ -61,7 +61,7 @@ fn active(answer: &Value) -> String {
     let rows: Vec<Vec<String>> = list("alerts")
         .map(|one| {
             let alert = &one["alert"];
-            let unit = alert["unit"].as_str().unwrap_or("count");
+            let unit = one["unit"].as_str().unwrap_or("count");
             let mut notes = Vec::new();
             if let Some(by) = alert["acknowledged"]["by"].as_str() {
                 notes.push(format!("acknowledged by {}", if by.is_empty() { "somebody" } else { by }));
@@ -192,4 +192,16 @@ fn text(value: &Value) -> String {
 
 fn place(scope: &Value) -> String {
     scope.as_str().filter(|scope| !scope.is_empty()).unwrap_or("host").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pending_has_its_unit_too() {
+        let one = json!({ "state": "pending", "rule": "high-memory", "scope": "", "value": 0.92, "unit": "ratio", "alert": null });
+        let text = active(&json!({ "alerts": [one], "silences": [], "channels": [] }));
+        assert!(text.contains("92.0 %"), "{text}");
+    }
 }

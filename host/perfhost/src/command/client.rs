@@ -12,6 +12,18 @@ use crate::cli::ClientFlags;
 /// Longest time for one answer; loading a strategy compiles it first.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Text as it may stand in a path's segment or a query: all but letters, digits and `-_.~` percent-encoded (RFC 3986).
+pub fn encoded(text: &str) -> String {
+    let mut list = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' | b'~' => list.push(char::from(byte)),
+            _ => list += &format!("%{byte:02X}"),
+        }
+    }
+    list
+}
+
 /// A running host.
 pub struct Client {
     agent: Agent,
@@ -101,18 +113,15 @@ impl Client {
     }
 }
 
-/// Text as part of a query string.
-pub fn encoded(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_are_encoded() {
+    fn what_has_a_meaning_in_an_address_is_encoded() {
+        assert_eq!(encoded("2026-01-31T12:00:00+01:00"), "2026-01-31T12%3A00%3A00%2B01%3A00");
+        assert_eq!(encoded("a&b=ö"), "a%26b%3D%C3%B6");
+        assert_eq!(encoded("-7d"), "-7d");
         assert_eq!(encoded("a/b c:é"), "a%2Fb%20c%3A%C3%A9");
     }
 }

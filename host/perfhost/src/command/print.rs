@@ -1,5 +1,6 @@
 //! Lays out results: tables for people, JSON for programs.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use anyhow::Result;
@@ -13,20 +14,58 @@ const MOST_WORDS: usize = 4;
 /// Prints JSON, or what `table` makes of the value.
 pub fn print<T: Serialize>(value: &T, output: Output, table: impl FnOnce(&T) -> String) -> Result<()> {
     let text = match output {
-        Output::Json => serde_json::to_string_pretty(value)?,
+        Output::Json => json(value)?,
         Output::Table => table(value),
     };
     line(text.trim_end());
     Ok(())
 }
 
-/// A line of text on its own. A reader that has seen enough (`| head`) is no reason to fail.
+/// Text on its own, of one line or more. A reader that has seen enough (`| head`) is no reason to fail.
 pub fn line(text: &str) {
-    let _gone = writeln!(std::io::stdout(), "{text}");
+    let _gone = writeln!(std::io::stdout(), "{}", plain(text));
 }
 
-/// Rows in columns as wide as their widest cell. Columns whose cells are all numbers are set flush right.
+/// Text as it may be shown: strategies and upstreams name things and give reasons, and what steers a terminal in them is
+/// replaced by U+FFFD. Ends of lines and tabs stay.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    replaced(text, |letter| letter.is_control() && !matches!(letter, '\n' | '\t'))
+}
+
+/// As [`plain`], for what has one line: ends of lines and tabs become spaces.
+pub fn plain_line(text: &str) -> Cow<'_, str> {
+    match plain(text) {
+        Cow::Borrowed(text) if !text.contains(['\n', '\t']) => Cow::Borrowed(text),
+        text => Cow::Owned(text.replace(['\n', '\t'], " ")),
+    }
+}
+
+fn replaced(text: &str, is_unfit: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_unfit) {
+        return Cow::Borrowed(text);
+    }
+    let fit = |letter| if is_unfit(letter) { char::REPLACEMENT_CHARACTER } else { letter };
+    Cow::Owned(text.chars().map(fit).collect())
+}
+
+/// JSON in which no letter steers a terminal: the few that the format lets stand are written as escapes too.
+fn json<T: Serialize>(value: &T) -> Result<String> {
+    let text = serde_json::to_string_pretty(value)?;
+    let is_unfit = |letter: char| letter.is_control() && letter != '\n';
+    if !text.contains(is_unfit) {
+        return Ok(text);
+    }
+    let escaped = |letter: char| {
+        if is_unfit(letter) { format!("\\u{:04x}", u32::from(letter)) } else { letter.to_string() }
+    };
+    Ok(text.chars().map(escaped).collect())
+}
+
+/// Rows in columns as wide as their widest cell, each row in one line. Columns whose cells are all numbers are set flush
+/// right.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| plain_line(cell).into_owned()).collect()).collect();
     if rows.is_empty() {
         return "(none)\n".to_owned();
     }
@@ -54,7 +93,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         text.push('\n');
     };
     push(header.to_vec());
-    for row in rows {
+    for row in &rows {
         push((0..columns).map(|at| row.get(at).map_or("", String::as_str)).collect());
     }
     text
@@ -177,6 +216,19 @@ mod tests {
         assert_eq!(table(&["name", "count"], &rows), "name  count\na         5\nlong     12\n");
         let rows = ["3 of 9 requests wait too long", "2 do"].map(|why| vec![why.to_owned()]);
         assert_eq!(table(&["why"], &rows), "why\n3 of 9 requests wait too long\n2 do\n");
+    }
+
+    #[test]
+    fn nothing_that_is_shown_steers_the_terminal() {
+        let hostile = "a\u{1b}]0;owned\u{7}\u{9b}2J\r\tb\nc";
+        assert_eq!(plain(hostile), "a\u{fffd}]0;owned\u{fffd}\u{fffd}2J\u{fffd}\tb\nc");
+        assert_eq!(plain_line(hostile), "a\u{fffd}]0;owned\u{fffd}\u{fffd}2J\u{fffd} b c");
+        assert!(matches!(plain("größer\n"), Cow::Borrowed(_)));
+        let shown = table(&["why"], &[vec!["one\ntwo\u{1b}[2J".to_owned()]]);
+        assert_eq!(shown, "why\none two\u{fffd}[2J\n");
+        let written = json(&hostile).unwrap();
+        assert!(!written.contains(char::is_control), "{written}");
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), hostile, "programs get what was said");
     }
 
     #[test]

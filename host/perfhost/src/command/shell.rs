@@ -47,7 +47,7 @@ pub fn run(flags: &ClientFlags) -> Result<()> {
         }
         if let Err(error) = answer(request, &line, flags) {
             failed += 1;
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", print::plain(&format!("{error:#}")));
         }
     }
     if failed > 0 && !is_terminal {

@@ -73,6 +73,8 @@ pub fn run(flags: &ClientFlags) -> Result<()> {
                 ..Frame::new(canvas, height)
             };
             screen.draw(&frame.lines())?;
+            // A list may have become shorter, and keys count no further than to its end.
+            scroll = scroll.min(frame.last_scroll());
         }
         is_stale = event::poll(LOOK_EVERY)?;
         if !is_stale {

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use perfhost_gateway::{AlertTarget, AlertsAsk, ControlError, Firing, Shutdown, Stage};
 use perfhost_strategy::Observation;
 use perfhost_strategy::alert::{
-    AlertEngine, AlertError, AlertRecord, Announcement, Note, Occasion, Severity, Silence, statistics,
+    AlertEngine, AlertError, AlertRecord, Announcement, Note, Occasion, Severity, Silence, WINDOWS, statistics,
 };
 use perfhost_telemetry::{AlertQuery, Store, StoreError, Telemetry};
 use perfhost_upstream::Fleet;
@@ -34,10 +34,11 @@ use crate::config::alerts::AlertsConfig;
 
 /// Where the store keeps silences.
 const SILENCES_KEY: &str = "alerts/silences";
-/// The windows that conditions are read from: the same as strategies'.
-const WINDOWS: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(30), Duration::from_secs(60)];
 /// Longest silence.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30 * 86_400);
+/// Time without a look, beside twice the interval, after which what was counting starts anew: a suspend, a machine that
+/// was busy with something else. As the strategy `rules` has it.
+const UNSEEN_MAX: Duration = Duration::from_secs(90);
 
 /// What alerts are made of.
 pub struct Parts {
@@ -64,6 +65,8 @@ struct State {
     postmen: Vec<Postman>,
     interval: Duration,
     board: Arc<Board>,
+    /// Unix time in milliseconds of the last look; `None` before the first.
+    looked_ms: Option<u64>,
 }
 
 impl Alerts {
@@ -80,9 +83,10 @@ impl Alerts {
                 Vec::new()
             }),
         };
-        let engine = AlertEngine::new(config.rules.clone(), firing, silences, parts.store.next_alert()?);
+        let mut engine = AlertEngine::new(config.rules.clone(), firing, silences, parts.store.next_alert()?);
+        engine.set_listeners(config.channels.iter().map(Postman::listener).collect());
         let postmen = config.channels.iter().map(|channel| Postman::start(channel.clone(), &parts.host)).collect();
-        let state = State { engine, postmen, interval: config.interval, board: Arc::default() };
+        let state = State { engine, postmen, interval: config.interval, board: Arc::default(), looked_ms: None };
         Ok(Self { parts, state: Mutex::new(state) })
     }
 
@@ -104,6 +108,7 @@ impl Alerts {
         let gone = {
             let mut state = self.state.lock();
             state.engine.set_rules(config.rules.clone());
+            state.engine.set_listeners(config.channels.iter().map(Postman::listener).collect());
             state.interval = config.interval;
             let mut before = std::mem::take(&mut state.postmen);
             for channel in &config.channels {
@@ -133,7 +138,12 @@ impl Alerts {
             self.parts.fleet.providers().iter().map(|provider| provider.name().to_owned()).collect();
         let now_ms = now_ms();
         let mut state = self.state.lock();
+        let looked_ms = state.looked_ms.replace(now_ms);
+        if looked_ms.is_some_and(|before_ms| is_gap(before_ms, now_ms, state.interval)) {
+            state.engine.interrupt();
+        }
         let step = state.engine.step(now_ms, &seen, &providers);
+        let over: Vec<u64> = step.changed.iter().filter(|alert| !alert.is_firing()).map(|alert| alert.id).collect();
         for alert in step.changed {
             self.parts.store.record_alert(alert);
         }
@@ -147,6 +157,7 @@ impl Alerts {
             state.board = board;
         }
         drop(state);
+        self.parts.tuner.withdraw(&over);
         for (alert, actions) in step.actions {
             self.parts.tuner.ask_for(&alert, &actions);
         }
@@ -215,7 +226,9 @@ impl Alerts {
             }
             AlertsAsk::Acknowledge { id, by, comment } => {
                 let note = Note { by, comment, at_ms: now_ms };
-                let alert = self.state.lock().engine.acknowledge(id, note).map_err(refusal)?;
+                let mut state = self.state.lock();
+                let alert = state.engine.acknowledge(id, note).map_err(refusal)?;
+                // Under the lock: written after it, this could follow the record of the alert's end.
                 self.parts.store.record_alert(alert.clone());
                 Ok(json!({ "alert": alert }))
             }
@@ -272,11 +285,13 @@ impl Alerts {
             ended_because: Some("it was a test".to_owned()),
             acknowledged: None,
             escalated_ms: None,
+            first_announced_ms: Some(now_ms),
             announced_ms: Some(now_ms),
+            told: vec![channel.to_owned()],
             announcements: 1,
         };
-        let announcement = Announcement { occasion: Occasion::Resolved, alert, channels: None };
-        postman.post_anyway(&Notice { announcement, host: self.parts.host.clone(), at_ms: now_ms });
+        let announcement = Announcement { occasion: Occasion::Resolved, alert, channels: vec![channel.to_owned()] };
+        postman.post(&Notice { announcement, host: self.parts.host.clone(), at_ms: now_ms });
         Ok(json!({ "posted_to": channel }))
     }
 
@@ -287,6 +302,11 @@ impl Alerts {
             Err(error) => warn!(%error, "the silences could not be written down"),
         }
     }
+}
+
+/// Whether so much time lies between two looks that nobody knows what was in it.
+fn is_gap(before_ms: u64, now_ms: u64, interval: Duration) -> bool {
+    Duration::from_millis(now_ms.saturating_sub(before_ms)) > UNSEEN_MAX + 2 * interval
 }
 
 fn board(engine: &AlertEngine, now_ms: u64) -> Board {
@@ -316,5 +336,18 @@ fn refusal(error: AlertError) -> ControlError {
             ControlError::NotFound { message }
         }
         AlertError::TooManySilences(_) => ControlError::Conflict { code: "too_many_silences".to_owned(), message },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suspended_machine_leaves_a_gap_and_a_slow_look_does_not() {
+        let interval = Duration::from_secs(5);
+        assert!(!is_gap(1_000_000, 1_100_000, interval) && is_gap(1_000_000, 1_100_001, interval));
+        assert!(!is_gap(1_000_000, 1_600_000, Duration::from_secs(300)));
+        assert!(!is_gap(1_000_000, 0, interval), "a clock that was set back");
     }
 }

@@ -1,22 +1,20 @@
 //! The decision loop: observe, review earlier changes, ask the strategy, let the guard judge, apply, write it down.
 //!
-//! Owns the order of these steps and their clock; whose strategy and settings they are about is [`lane`]'s. What is decided
-//! is the guard's business; how an engine takes a change is [`crate::service::engine`]'s.
+//! Owns the order of these steps and their clock; whose strategy and settings they are about is [`lane`]'s, what alerts ask
+//! for [`wishes`]'. What is decided is the guard's business; how an engine takes a change is [`crate::service::engine`]'s.
 
 mod lane;
+mod wishes;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use perfhost_strategy::alert::{self, AlertRecord};
 use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate, writable};
 use perfhost_strategy::generation::DecisionCounts;
 use perfhost_strategy::guard::Guard;
 use perfhost_strategy::journal::GuardCall;
 use perfhost_strategy::knob::OfferedKnob;
-use perfhost_strategy::rule::Action;
 use perfhost_strategy::strategy::{Identity, StrategyError, World};
 use perfhost_strategy::supervisor::{self, Supervisor};
 use perfhost_strategy::{
@@ -36,15 +34,13 @@ use super::strategies::Strategies;
 use super::tuned::{Author, Authors, Surroundings, TunedSettings};
 use crate::config::Config;
 use lane::Turn;
+use wishes::Wishes;
 
 pub use lane::Lane;
 
 /// Cycles after which a strategy's instance is made anew, at the next moment when nothing is under way. An hour at the
 /// default interval: memory that a guest loses is given back, and a replay need not go further back than that.
 const CYCLES_BEFORE_RENEWAL: u64 = 720;
-
-/// Actions of alerts that wait at most.
-const MOST_WISHES: usize = 64;
 
 /// Plan failures that count as one failure of the strategy.
 const PLAN_FAILURES_THAT_COUNT: u64 = 3;
@@ -61,8 +57,7 @@ pub struct Tuner {
     tuned: Arc<TunedSettings>,
     settling: SettlingTimes,
     machine: String,
-    /// What alerts ask for, oldest first; at most [`MOST_WISHES`].
-    wishes: Mutex<VecDeque<(AlertRecord, Action)>>,
+    wishes: Wishes,
     state: Mutex<State>,
 }
 
@@ -158,7 +153,7 @@ impl Tuner {
             engine: parts.engine,
             tuned: parts.tuned,
             machine: parts.machine,
-            wishes: Mutex::default(),
+            wishes: Wishes::default(),
             state: Mutex::new(state),
         })
     }
@@ -166,46 +161,6 @@ impl Tuner {
     /// Time between two observations.
     pub fn interval(&self) -> Duration {
         self.state.lock().config.interval
-    }
-
-    /// An alert asks for actions: proposed in the next cycles, one knob a cycle, when nothing else is under way.
-    pub fn ask_for(&self, alert: &AlertRecord, actions: &[Action]) {
-        let mut wishes = self.wishes.lock();
-        let of_one_knob = |action: &Action| {
-            let written = action.written.clone();
-            action.steps.clone().into_iter().map(move |step| Action { written: written.clone(), steps: vec![step] })
-        };
-        for action in actions.iter().flat_map(of_one_knob) {
-            if wishes.len() >= MOST_WISHES {
-                warn!(
-                    alert = alert.id,
-                    rule = alert.rule,
-                    action = action.written,
-                    "too many actions wait; this one is not done"
-                );
-                return;
-            }
-            wishes.push_back((alert.clone(), action));
-        }
-    }
-
-    /// The next action that an alert asked for, judged like a strategy's proposals.
-    fn grant_wishes(&self, state: &mut State, seen: &Observation) {
-        if state.guard.pending().next().is_some() {
-            return;
-        }
-        let Some((alert, action)) = self.wishes.lock().pop_front() else { return };
-        let (settings, offered) = (self.settings.load(), self.offered(&state.config));
-        let asked = alert::proposals(&alert, std::slice::from_ref(&action), seen, &settings, &offered);
-        if asked.is_empty() {
-            info!(
-                alert = alert.id,
-                action = action.written,
-                "nothing to turn: it is so already, or it is not on offer"
-            );
-            return;
-        }
-        self.judge_own(state, seen, &alert::author(), &asked);
     }
 
     /// The host's own proposals, judged like a strategy's and written down for a replay.

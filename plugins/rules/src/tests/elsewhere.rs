@@ -20,7 +20,7 @@ fn seen() -> Observation {
         window_ms: 10_000,
         summary: Summary { count: 10, mean, min: mean, max: mean, p50: mean, p95: mean, p99: mean },
     };
-    seen.metrics = vec![metric("cpu_usage", "", 0.5), metric("error_rate", "small", 0.2)];
+    seen.metrics = vec![metric("cpu_usage", "", 0.5), metric("error_rate", "small", 0.3)];
     for (name, token_ms) in [("large", 80.0), ("small", 9.0), ("middle", 30.0)] {
         seen.metrics.push(metric("time_per_output_token_ms", name, token_ms));
         seen.providers.push(strategy_kit::types::ProviderState { name: name.to_owned(), ..provider.clone() });

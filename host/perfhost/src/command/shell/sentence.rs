@@ -60,7 +60,8 @@ const WORDS: &[(&[&str], Request)] = &[
 
 /// The meaning of a line, if it has one. `names` are the providers, and their models as `provider/model`.
 pub(super) fn understand(line: &str, names: &[String]) -> Option<Request> {
-    let line = line.trim().to_lowercase();
+    let written = line.trim();
+    let line = written.to_lowercase();
     let command = line.strip_prefix("/performance").or_else(|| line.strip_prefix('/')).unwrap_or(&line).trim();
     let words: Vec<&str> = command.split_whitespace().collect();
     match words[..] {
@@ -70,7 +71,12 @@ pub(super) fn understand(line: &str, names: &[String]) -> Option<Request> {
         ["resources"] => return Some(Request::Resources),
         ["strategies"] => return Some(Request::Strategies),
         ["metrics"] => return Some(Request::Metrics(None)),
-        ["metrics", provider] => return Some(Request::Metrics(Some(provider.to_owned()))),
+        // A name that is not known is asked for as it was written: the host says that there is none.
+        ["metrics", word] => {
+            let known = named(word, names);
+            let written = written.split_whitespace().last().unwrap_or(word);
+            return Some(Request::Metrics(Some(known.unwrap_or_else(|| written.to_owned()))));
+        }
         ["decisions"] => return Some(Request::Decisions(USUAL_DECISIONS)),
         ["decisions", count] => {
             let count = count.parse().ok().filter(|count| (1..=MOST_DECISIONS).contains(count));
@@ -101,7 +107,7 @@ mod tests {
     use super::*;
 
     fn meant(line: &str) -> Option<Request> {
-        let names = ["local", "local/gemma-3-270m", "gpu", "gpu/Llama-3:8b"].map(str::to_owned);
+        let names = ["local", "local/gemma-3-270m", "gpu", "gpu/Llama-3:8b", "GPU-Box"].map(str::to_owned);
         understand(line, &names)
     }
 
@@ -113,6 +119,11 @@ mod tests {
         assert_eq!(meant("/performance"), Some(Request::Help));
         assert_eq!(meant("/performance decisions 5"), Some(Request::Decisions(5)));
         assert_eq!(meant("metrics gpu"), Some(Request::Metrics(Some("gpu".to_owned()))));
+        for (line, name) in
+            [("metrics gpu-box", "GPU-Box"), ("/Metrics GPU-Box", "GPU-Box"), ("metrics Nobody", "Nobody")]
+        {
+            assert_eq!(meant(line), Some(Request::Metrics(Some(name.to_owned()))), "{line}");
+        }
         for line in ["decisions 0", "decisions many", "decisions 1001"] {
             assert_eq!(meant(line), None, "{line}");
         }

@@ -50,13 +50,15 @@ fn judge(current: &Value, scope: &str) -> Value {
     let (total, p95) = (response["mean"].as_f64().unwrap_or(0.0), response["p95"].as_f64().unwrap_or(0.0));
     let mut evidence =
         vec![format!("{count} requests in the last minute, mean {} ms, p95 {} ms", number(total), number(p95))];
-    let parts = PARTS.map(|(name, words)| (name, words, mean(name, scope).unwrap_or(0.0)));
-    evidence.extend(parts.iter().map(|(name, _, time)| {
-        format!(
-            "{name}: mean {} ms, {:.0} % of the response time",
-            number(*time),
-            time / total.max(f64::MIN_POSITIVE) * 100.0
-        )
+    // Not every request has every part: one that the cache answers never reaches a provider. So whole times are compared.
+    let whole = (total * count as f64).max(f64::MIN_POSITIVE);
+    let parts = PARTS.map(|(name, words)| {
+        let part = summary(name, scope).unwrap_or_default();
+        let (mean, count) = (part["mean"].as_f64().unwrap_or(0.0), part["count"].as_f64().unwrap_or(0.0));
+        (name, words, mean, mean * count / whole)
+    });
+    evidence.extend(parts.iter().map(|(name, _, mean, share)| {
+        format!("{name}: mean {} ms, {:.0} % of the response time", number(*mean), share * 100.0)
     }));
     let provider = scope.split('/').next().unwrap_or_default();
     for (name, where_, words) in [
@@ -72,8 +74,8 @@ fn judge(current: &Value, scope: &str) -> Value {
     if let Some(share) = mean("cpu_usage", "").filter(|share| *share >= BUSY) {
         evidence.push(format!("cpu_usage: {:.0} % of all cores are in use", share * 100.0));
     }
-    let largest = parts.iter().max_by(|a, b| a.2.total_cmp(&b.2));
-    let (part, words) = largest.map_or(("", ""), |(name, words, _)| (*name, *words));
+    let largest = parts.iter().max_by(|a, b| a.3.total_cmp(&b.3));
+    let (part, words) = largest.map_or(("", ""), |(name, words, ..)| (*name, *words));
     json!({ "scope": scope, "verdict": format!("most of the time of {subject} goes {words}"), "part": part, "evidence": evidence })
 }
 
@@ -99,6 +101,22 @@ mod tests {
             let text = verdict["evidence"].to_string();
             assert!(text.contains("80 % of the response time") && text.contains("2.5 requests wait"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_part_that_few_requests_have_weighs_as_much_as_they_do() {
+        let metric = |name: &str, count: u64, mean: f64| json!({ "name": name, "scope": "", "summary": { "count": count, "mean": mean } });
+        // Nine of ten are answered from the cache; only the tenth waits a second for a provider.
+        let verdict = judge(
+            &json!({ "metrics": [
+                metric("response_time_ms", 100, 300.0), metric("queue_wait_ms", 100, 195.0),
+                metric("overhead_ms", 100, 5.0), metric("upstream_time_ms", 10, 1_000.0),
+            ] }),
+            "",
+        );
+        let text = verdict["evidence"].to_string();
+        assert!(text.contains("upstream_time_ms: mean 1000 ms, 33 % of the response time"), "{text}");
+        assert_eq!(verdict["part"], "queue_wait_ms");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::watch::Reading;
 use crate::command::plot::{Canvas, Chart};
-use crate::command::print::{bytes, duration, moment, number, table};
+use crate::command::print::{bytes, duration, moment, number, plain_line, table};
 
 /// Lines that a list can be scrolled by at most.
 pub(super) const MOST_SCROLL: usize = 500;
@@ -105,8 +105,7 @@ impl<'a> Frame<'a> {
         if let Some(reading) = self.reading {
             self.head(reading, &mut lines);
             let body = if self.shows_help { help() } else { self.body(reading) };
-            let room = self.height.saturating_sub(lines.len());
-            let last = body.len().saturating_sub(room);
+            let last = body.len().saturating_sub(self.height.saturating_sub(lines.len()));
             lines.extend(body.into_iter().skip(self.scroll.min(last)));
         }
         lines.truncate(self.height);
@@ -117,6 +116,14 @@ impl<'a> Frame<'a> {
             }
         }
         lines
+    }
+
+    /// Lines that its list can be scrolled by until its end shows.
+    pub(super) fn last_scroll(&self) -> usize {
+        let Some(reading) = self.reading else { return 0 };
+        let mut head = Vec::new();
+        self.head(reading, &mut head);
+        self.body(reading).len().saturating_sub(self.height.saturating_sub(head.len())).min(MOST_SCROLL)
     }
 
     fn head(&self, reading: &Reading, lines: &mut Vec<Line>) {
@@ -218,7 +225,7 @@ impl<'a> Frame<'a> {
 
 impl Line {
     fn new(tone: Tone, text: String) -> Self {
-        Self { text, tone }
+        Self { text: plain_line(&text).into_owned(), tone }
     }
 }
 
@@ -450,6 +457,31 @@ mod tests {
         }
         assert!(drawn(100, 20, View::Knobs).contains("turned"));
         assert!(drawn(100, 20, View::Decisions).contains("more wait"));
+    }
+
+    #[test]
+    fn a_list_is_scrolled_to_its_end_and_no_further() {
+        let mut reading = reading();
+        let rows: Vec<Value> = (0..40).map(|at| json!({ "name": format!("knob-{at}"), "value": at })).collect();
+        reading.figures["knobs"] = Value::Array(rows);
+        let canvas = Canvas { width: 80, is_unicode: false };
+        let frame = |scroll| Frame { reading: Some(&reading), view: View::Knobs, scroll, ..Frame::new(canvas, 13) };
+        // Forty rows and their header, in the ten lines below the head.
+        assert_eq!(frame(0).last_scroll(), 31);
+        assert_eq!(frame(31).lines(), frame(MOST_SCROLL).lines());
+        assert_ne!(frame(30).lines(), frame(31).lines());
+        assert!(frame(31).lines().last().unwrap().text.contains("knob-39"));
+        assert_eq!(Frame { height: 60, ..frame(0) }.last_scroll(), 0);
+    }
+
+    #[test]
+    fn what_others_name_does_not_steer_the_terminal() {
+        let mut reading = reading();
+        reading.figures["status"]["strategy"]["goal"] = json!("fast\u{1b}[2J\nand more");
+        let canvas = Canvas { width: 120, is_unicode: false };
+        let lines = Frame { reading: Some(&reading), ..Frame::new(canvas, 60) }.lines();
+        assert!(lines.iter().any(|line| line.text.contains("fast\u{fffd}[2J and more")), "{lines:#?}");
+        assert!(!lines.iter().any(|line| line.text.contains(char::is_control)));
     }
 
     #[test]

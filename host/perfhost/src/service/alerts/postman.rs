@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use perfhost_strategy::alert::{Occasion, Severity};
+use perfhost_strategy::alert::{Listener, Occasion};
 use serde::Serialize;
 use tracing::{debug, warn};
 
@@ -80,23 +80,16 @@ impl Postman {
         &self.config
     }
 
-    /// Whether it hears of this severity. Of the end of what it heard of, it hears too.
-    fn hears(&self, severity: Severity) -> bool {
-        severity >= self.config.least
+    /// As the alerts know it.
+    pub(super) fn listener(config: &ChannelConfig) -> Listener {
+        Listener { name: config.name.clone(), least: config.least }
     }
 
     /// Posts a notice, if this channel is meant.
     pub(super) fn post(&self, notice: &Notice) {
-        let announcement = &notice.announcement;
-        let is_named = announcement.channels.as_ref().is_none_or(|names| names.contains(&self.config.name));
-        if is_named && self.hears(announcement.alert.severity) {
+        if notice.announcement.channels.contains(&self.config.name) {
             self.push(Post::Notice(Box::new(notice.clone())));
         }
-    }
-
-    /// Posts a notice to this channel in any case.
-    pub(super) fn post_anyway(&self, notice: &Notice) {
-        self.push(Post::Notice(Box::new(notice.clone())));
     }
 
     /// Posts which rules fire.

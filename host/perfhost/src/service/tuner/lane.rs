@@ -37,6 +37,7 @@ impl Tuner {
     pub fn take_turn(&self, lane: Option<Lane>, settings: Option<Settings>) -> Settings {
         let mut state = self.state.lock();
         let left = (*self.settings.load()).clone();
+        self.wishes.set_refused(lane.is_some());
         state.turn = Turn { lane, ..Turn::default() };
         let generation = self.subject(&state);
         self.follow(&mut state, &generation);
