@@ -37,7 +37,7 @@ pub use profile::Profile;
 pub use prometheus::{ExtraKind, ExtraMetric};
 pub use record::{CacheStatus, RequestOutcome, RequestRecord};
 pub use resources::{ResourceSampler, ResourceSnapshot};
-pub use series::{SeriesId, SeriesNames};
+pub use series::{OTHER, SeriesId, SeriesNames};
 pub use shard::Recorder;
 pub use store::{
     AlertQuery, CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, ReadOnlyStore,
