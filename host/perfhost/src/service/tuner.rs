@@ -262,6 +262,10 @@ impl Tuner {
             && let Err(error) = self.strategies.retry()
         {
             warn!(%error, "the retired strategy could not be put back in service");
+            // The supervisor answers a retry that failed with a later one.
+            if let supervisor::Action::Retire { retry_at_ms } = state.supervisor.failed(now_ms()) {
+                self.strategies.put_off(retry_at_ms);
+            }
         }
         self.take_engine_results(&mut state);
         if self.engine.as_ref().is_some_and(|engine| engine.state().phase == EnginePhase::Ready) {
