@@ -4,7 +4,8 @@
 //! others, which follow. When the leader's client goes away while others follow, its work is carried on without it; when
 //! nobody is left, it is cancelled upstream.
 //!
-//! As long as the leader's client is there the answer comes at the pace at which that client reads it.
+//! As long as the leader's client is there the answer comes at the pace at which that client reads it; one that stops reading
+//! is cut off (see `connection`), and its work carried on.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::Response;
 use perfhost_cache::{Aborted, Cache, Entry, Flights, Follower, Form, Head, Join, Key, Leader, Origin};
+use tokio::time::timeout_at;
 
 use crate::answer::Answer;
 use crate::attempt::Answered;
@@ -38,6 +40,8 @@ pub(crate) enum Joined {
     Kept(Box<Response<Answer>>, Arc<Entry>),
     /// Make the answer for this client only.
     Alone,
+    /// The time for the whole request passed while it waited.
+    TooLate,
 }
 
 /// The role of this request among equal ones, after a look into the cache that found nothing. Waits while it may yet become
@@ -45,7 +49,12 @@ pub(crate) enum Joined {
 ///
 /// Between that look and joining, another worker's leader may have kept its answer and ended. So whoever leads looks once
 /// more: what a leader before it has kept is there by now, because a leader keeps its answer before its flight ends.
-pub(crate) async fn join(cache: &Cache, flights: &Arc<Flights>, asked: &Asked) -> Joined {
+pub(crate) async fn join(
+    cache: &Cache,
+    flights: &Arc<Flights>,
+    asked: &Asked,
+    deadline: tokio::time::Instant,
+) -> Joined {
     let key = flight_key(asked);
     for _ in 0..JOINS {
         match flights.join(key) {
@@ -56,10 +65,11 @@ pub(crate) async fn join(cache: &Cache, flights: &Arc<Flights>, asked: &Asked) -
                     None => Joined::Leads(leader),
                 };
             }
-            Join::Follower(follower) => match follow(follower, asked).await {
-                Ok((response, provider)) => return Joined::Shared(Box::new(response), provider),
+            Join::Follower(follower) => match timeout_at(deadline, follow(follower, asked)).await {
+                Ok(Ok((response, provider))) => return Joined::Shared(Box::new(response), provider),
                 // Nothing has been sent to the client yet, so it may join again: the first one leads.
-                Err(error) => tracing::debug!(%error, "joining again"),
+                Ok(Err(error)) => tracing::debug!(%error, "joining again"),
+                Err(_) => return Joined::TooLate,
             },
         }
     }
@@ -240,7 +250,6 @@ mod tests {
     use perfhost_strategy::plan::Operation;
 
     use super::*;
-    use crate::access::tenant;
     use crate::protocol::openai;
 
     const ANSWER: &str =
@@ -248,7 +257,11 @@ mod tests {
 
     fn asked() -> Asked {
         let body = Bytes::from_static(br#"{"model":"m","temperature":0,"messages":[]}"#);
-        openai::identify(Operation::Chat, &body, tenant(&http::HeaderMap::new())).unwrap()
+        openai::identify(Operation::Chat, &body, b"").unwrap()
+    }
+
+    fn soon() -> tokio::time::Instant {
+        tokio::time::Instant::now() + Duration::from_secs(60)
     }
 
     fn keep(cache: &Cache, asked: &Asked) {
@@ -271,15 +284,15 @@ mod tests {
         assert!(caching::lookup(&cache, &asked).is_none());
         // Here another worker's leader keeps its answer and ends.
         keep(&cache, &asked);
-        assert!(matches!(join(&cache, &flights, &asked).await, Joined::Kept(..)));
+        assert!(matches!(join(&cache, &flights, &asked, soon()).await, Joined::Kept(..)));
         assert_eq!((flights.count(), cache.stats().misses), (0, 1));
     }
 
     #[tokio::test]
     async fn one_that_followed_in_vain_looks_again_before_it_asks_for_itself() {
         let (cache, flights, asked) = (Cache::new(1 << 20), Flights::new(), asked());
-        let Joined::Leads(leader) = join(&cache, &flights, &asked).await else { panic!("nobody else asks") };
-        let mut follows = std::pin::pin!(join(&cache, &flights, &asked));
+        let Joined::Leads(leader) = join(&cache, &flights, &asked, soon()).await else { panic!("nobody else asks") };
+        let mut follows = std::pin::pin!(join(&cache, &flights, &asked, soon()));
         assert!(follows.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
         keep(&cache, &asked);
         drop(leader);

@@ -10,7 +10,8 @@ use hyper::body::Incoming;
 use perfhost_strategy::plan::Operation;
 use perfhost_strategy::settings::ProviderSettings;
 use perfhost_strategy::{Generation, Reader, Settings};
-use perfhost_telemetry::{OTHER, Recorder, SeriesId};
+use perfhost_telemetry::series::OTHER;
+use perfhost_telemetry::{Recorder, SeriesId};
 use perfhost_upstream::{Client, FleetView};
 use tokio::task::JoinSet;
 
