@@ -58,7 +58,7 @@ def figures(measured):
         FAILED: endured["failed"],
         "us a plan, replacing instances included": endured["mean_us"],
         "instances replaced": counts["retired"],
-        "of those made while a request waited": counts["made_while_planning"],
+        "plans that found none free": counts["missed"],
         "largest instance, MiB": mib(endured["most_instance_bytes"]),
         GROWN: mib(endured["most_resident_bytes"] - endured["most_resident_bytes_in_first_tenth"]),
     }

@@ -66,11 +66,16 @@ impl Cache {
 
     /// The entry of that key, unless its time to live has passed. Counts a hit or a miss.
     pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
-        let found = self.store.read().as_ref().and_then(|store| store.get(key));
-        let Some(slot) = found else {
+        let found = self.get_again(key);
+        if found.is_none() {
             self.counts.misses.fetch_add(1, Ordering::Relaxed);
-            return None;
-        };
+        }
+        found
+    }
+
+    /// The same for a request that has been counted as a miss: counts a hit only.
+    pub fn get_again(&self, key: &Key) -> Option<Arc<Entry>> {
+        let slot = self.store.read().as_ref().and_then(|store| store.get(key))?;
         slot.hits.fetch_add(1, Ordering::Relaxed);
         slot.savings.add(&slot.entry);
         Some(slot.entry.clone())

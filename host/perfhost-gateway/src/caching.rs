@@ -56,6 +56,13 @@ pub(crate) fn lookup(cache: &Cache, asked: &Asked) -> Option<(Response<Answer>, 
     Some((response, entry))
 }
 
+/// The same for a request that found nothing before.
+pub(crate) fn lookup_again(cache: &Cache, asked: &Asked) -> Option<(Response<Answer>, Arc<Entry>)> {
+    let entry = cache.get_again(&asked.key)?;
+    let response = replayed(asked, &entry)?;
+    Some((response, entry))
+}
+
 /// `entry` in the client's form; `None` when it cannot be had from it, which counts as a miss.
 pub(crate) fn replayed(asked: &Asked, entry: &Entry) -> Option<Response<Answer>> {
     let wanted = wanted_form(asked);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use perfhost_cache::Entry;
 use perfhost_strategy::plan::Operation;
 use perfhost_telemetry::{CacheStatus, Phase};
 
@@ -77,15 +78,12 @@ async fn answer(
     if policy.may_read {
         ledger.cache = CacheStatus::Miss;
         if let Some((response, entry)) = caching::lookup(&services.cache, &asked) {
-            ledger.cache = CacheStatus::Hit;
-            ledger.provider = position(&view.fleet, &entry.provider);
-            (ledger.prompt_tokens, ledger.output_tokens) = (entry.prompt_tokens, entry.output_tokens);
-            ledger.saved = entry.took;
+            note_hit(ledger, &entry);
             ledger.mark(Phase::Cache);
             return Ok(response);
         }
         ledger.mark(Phase::Cache);
-        match sharing::join(&services.flights, &asked, deadline).await {
+        match sharing::join(&services.cache, &services.flights, &asked, deadline).await {
             Joined::Leads(leads) => leader = Some(leads),
             Joined::TooLate => return Err(Failure::TotalTimeout { after: settings.total_timeout }),
             // The wait was for others that failed upstream.
@@ -97,6 +95,11 @@ async fn answer(
                 ledger.provider = position(&view.fleet, &provider);
                 // The wait was for an answer's first byte, though another request asked for it.
                 ledger.mark(Phase::FirstByte);
+                return Ok(*response);
+            }
+            Joined::Kept(response, entry) => {
+                note_hit(ledger, &entry);
+                ledger.mark(Phase::Cache);
                 return Ok(*response);
             }
         }
@@ -166,6 +169,13 @@ fn seal(mut response: Response<Answer>, ledger: Ledger) -> Response<Answer> {
     headers.append(headers::SERVER_TIMING, headers::server_timing(ledger.phases_ns()));
     response.body_mut().carry(ledger);
     response
+}
+
+fn note_hit(ledger: &mut Ledger, entry: &Entry) {
+    ledger.cache = CacheStatus::Hit;
+    ledger.provider = position(&ledger.view().fleet, &entry.provider);
+    (ledger.prompt_tokens, ledger.output_tokens) = (entry.prompt_tokens, entry.output_tokens);
+    ledger.saved = entry.took;
 }
 
 fn no_target(fleet: &perfhost_upstream::FleetView, model: &str) -> Failure {

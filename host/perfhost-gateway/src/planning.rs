@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use perfhost_strategy::generation::Demotion;
 use perfhost_strategy::plan::PlanRequest;
-use perfhost_strategy::{Candidate, Plan};
+use perfhost_strategy::{Candidate, Plan, StrategyError};
 use perfhost_upstream::{ProviderKind, TargetRef};
 
 use crate::protocol::openai::Asked;
@@ -66,13 +66,15 @@ pub(crate) fn plan(view: &View, request: &PlanRequest, targets: &[TargetRef], ti
     }
     let asked = generation.strategy.plan(request, &candidates);
     let nanoseconds = timed();
+    let is_busy = matches!(asked, Err(StrategyError::Busy { .. }));
     let checked = asked.map_err(|error| error.to_string()).and_then(|plan| match plan.defect(candidates.len()) {
         None => Ok(plan),
         Some(defect) => Err(format!("plan gave an invalid answer: {defect}")),
     });
     let is_overrun = Duration::from_nanos(nanoseconds) > budget;
-    generation.planning.count(nanoseconds, checked.is_err(), is_overrun);
-    if let Some(why) = view.watch.note(checked.is_err(), is_overrun, budget)
+    let is_failure = checked.is_err() && !is_busy;
+    generation.planning.count(nanoseconds, is_failure, is_overrun);
+    if let Some(why) = view.watch.note(is_failure, is_overrun, budget)
         && generation.planning.demote(why)
     {
         tracing::warn!(
@@ -83,7 +85,7 @@ pub(crate) fn plan(view: &View, request: &PlanRequest, targets: &[TargetRef], ti
     checked.unwrap_or_else(|error| {
         // Powers of two, so that a strategy that fails on every request does not fill the log.
         let failures = generation.planning.read().failures;
-        if failures.is_power_of_two() {
+        if is_failure && failures.is_power_of_two() {
             tracing::warn!(strategy = ?view.strategy, %error, failures, "no plan; the host's own serves");
         }
         Plan::default_for(request, &candidates)

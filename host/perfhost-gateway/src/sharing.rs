@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::Response;
-use perfhost_cache::{Aborted, Entry, Flights, Follower, Form, Head, Join, Key, Leader, Origin};
+use perfhost_cache::{Aborted, Cache, Entry, Flights, Follower, Form, Head, Join, Key, Leader, Origin};
 use tokio::time::timeout_at;
 
 use crate::answer::Answer;
@@ -36,18 +36,35 @@ pub(crate) enum Joined {
     Leads(Leader),
     /// The answer of an equal request, and the name of its provider.
     Shared(Box<Response<Answer>>, Arc<str>),
+    /// The answer was kept meanwhile: as [`caching::lookup_again`] has it.
+    Kept(Box<Response<Answer>>, Arc<Entry>),
     /// Make the answer for this client only.
     Alone,
     /// The time for the whole request passed while it waited.
     TooLate,
 }
 
-/// The role of this request among equal ones. Waits while it may yet become a follower's.
-pub(crate) async fn join(flights: &Arc<Flights>, asked: &Asked, deadline: tokio::time::Instant) -> Joined {
+/// The role of this request among equal ones, after a look into the cache that found nothing. Waits while it may yet become
+/// a follower's.
+///
+/// Between that look and joining, another worker's leader may have kept its answer and ended. So whoever leads looks once
+/// more: what a leader before it has kept is there by now, because a leader keeps its answer before its flight ends.
+pub(crate) async fn join(
+    cache: &Cache,
+    flights: &Arc<Flights>,
+    asked: &Asked,
+    deadline: tokio::time::Instant,
+) -> Joined {
     let key = flight_key(asked);
     for _ in 0..JOINS {
         match flights.join(key) {
-            Join::Leader(leader) => return Joined::Leads(leader),
+            Join::Leader(leader) => {
+                return match caching::lookup_again(cache, asked) {
+                    // Those who follow already join again, and find it as well.
+                    Some((response, entry)) => Joined::Kept(Box::new(response), entry),
+                    None => Joined::Leads(leader),
+                };
+            }
             Join::Follower(follower) => match timeout_at(deadline, follow(follower, asked)).await {
                 Ok(Ok((response, provider))) => return Joined::Shared(Box::new(response), provider),
                 // Nothing has been sent to the client yet, so it may join again: the first one leads.
@@ -56,7 +73,10 @@ pub(crate) async fn join(flights: &Arc<Flights>, asked: &Asked, deadline: tokio:
             },
         }
     }
-    Joined::Alone
+    match caching::lookup_again(cache, asked) {
+        Some((response, entry)) => Joined::Kept(Box::new(response), entry),
+        None => Joined::Alone,
+    }
 }
 
 /// A stream whose client did not ask for the usage cannot be turned into any other form; it flies with its like.
@@ -222,5 +242,60 @@ async fn run_out(mut relay: Box<Relay>, leader: Leader) {
     }
     if relay.end().is_some_and(|end| end.is_whole) {
         leader.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perfhost_strategy::plan::Operation;
+
+    use super::*;
+    use crate::protocol::openai;
+
+    const ANSWER: &str =
+        r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
+
+    fn asked() -> Asked {
+        let body = Bytes::from_static(br#"{"model":"m","temperature":0,"messages":[]}"#);
+        openai::identify(Operation::Chat, &body, b"").unwrap()
+    }
+
+    fn soon() -> tokio::time::Instant {
+        tokio::time::Instant::now() + Duration::from_secs(60)
+    }
+
+    fn keep(cache: &Cache, asked: &Asked) {
+        let origin = Origin {
+            provider: "local".into(),
+            model: "m".into(),
+            prompt_tokens: 1,
+            output_tokens: 1,
+            took: Duration::ZERO,
+            stored_at_ms: 0,
+        };
+        let json = Bytes::from_static(b"application/json");
+        let entry = Entry::new(Form::Body, json, &[Bytes::from_static(ANSWER.as_bytes())], origin).unwrap();
+        cache.insert(asked.key, entry, Duration::from_secs(60));
+    }
+
+    #[tokio::test]
+    async fn what_another_leader_kept_after_the_look_into_the_cache_is_not_made_again() {
+        let (cache, flights, asked) = (Cache::new(1 << 20), Flights::new(), asked());
+        assert!(caching::lookup(&cache, &asked).is_none());
+        // Here another worker's leader keeps its answer and ends.
+        keep(&cache, &asked);
+        assert!(matches!(join(&cache, &flights, &asked, soon()).await, Joined::Kept(..)));
+        assert_eq!((flights.count(), cache.stats().misses), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn one_that_followed_in_vain_looks_again_before_it_asks_for_itself() {
+        let (cache, flights, asked) = (Cache::new(1 << 20), Flights::new(), asked());
+        let Joined::Leads(leader) = join(&cache, &flights, &asked, soon()).await else { panic!("nobody else asks") };
+        let mut follows = std::pin::pin!(join(&cache, &flights, &asked, soon()));
+        assert!(follows.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
+        keep(&cache, &asked);
+        drop(leader);
+        assert!(matches!(follows.await, Joined::Kept(..)));
     }
 }

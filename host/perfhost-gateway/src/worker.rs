@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use perfhost_strategy::plan::Operation;
 use perfhost_strategy::settings::ProviderSettings;
 use perfhost_strategy::{Generation, Reader, Settings};
+use perfhost_telemetry::series::OTHER;
 use perfhost_telemetry::{Recorder, SeriesId};
 use perfhost_upstream::{Client, FleetView};
 use tokio::task::JoinSet;
@@ -175,6 +176,8 @@ impl Worker {
     ) -> SeriesId {
         let (index, model) = model;
         let name = |index: usize| view.fleet.providers.get(index).map_or("", |provider| provider.name());
+        // A name that nobody serves is the client's invention, and there are only so many series.
+        let model = if provider.is_none() && index == FleetView::UNLISTED_MODEL { OTHER } else { model };
         let intern = || {
             let provider = provider.map_or("", name);
             self.services.telemetry.series(provider, model, view.strategy.to_str().unwrap_or_default(), operation)

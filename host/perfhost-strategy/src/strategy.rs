@@ -104,8 +104,10 @@ pub struct InstanceMemory {
 pub struct InstanceCounts {
     /// Made, for whatever reason.
     pub made: u64,
-    /// Of those, made while a request waited: more requests were planned at the same moment than instances were kept for.
+    /// Of those, made by a plan that waited for it, which happens only to a strategy that nobody has warmed.
     pub made_while_planning: u64,
+    /// Plans of a warmed strategy for which no instance was free, so that the host's own plan served.
+    pub missed: u64,
     /// Replaced because their memory had grown or they had served their share of calls.
     pub retired: u64,
     /// Lost to a failed call.
@@ -184,6 +186,12 @@ pub enum StrategyError {
         /// The contract's function.
         call: &'static str,
     },
+    /// Every instance is in use, or being made. Not the strategy's failure.
+    #[error("no instance is free for {call}")]
+    Busy {
+        /// The contract's function.
+        call: &'static str,
+    },
 }
 
 impl StrategyError {
@@ -198,6 +206,7 @@ impl StrategyError {
             StrategyError::NotGranted { .. } => "not-granted",
             StrategyError::Fault { .. } => "fault",
             StrategyError::NotExported { .. } => "not-exported",
+            StrategyError::Busy { .. } => "busy",
         }
     }
 
@@ -211,7 +220,8 @@ impl StrategyError {
             | StrategyError::InvalidAnswer { call, .. }
             | StrategyError::NotGranted { call, .. }
             | StrategyError::Fault { call, .. }
-            | StrategyError::NotExported { call } => call,
+            | StrategyError::NotExported { call }
+            | StrategyError::Busy { call } => call,
         }
     }
 
@@ -252,6 +262,7 @@ impl StrategyError {
             StrategyError::NotExported { call } => {
                 format!("export the interface that {call} belongs to, or do not call it")
             }
+            StrategyError::Busy { .. } => "allow more instances (limit warm_max), or call again later".to_owned(),
         }
     }
 }
@@ -299,8 +310,10 @@ pub trait Strategy: Send + Sync {
         choices: &[Choice],
     ) -> Result<Vec<Advice>, StrategyError>;
 
-    /// Makes ready for `together` requests that are planned at the same moment, so that the first of them after a swap
-    /// wait for nothing.
+    /// Makes ready for `together` requests that are planned at the same moment. From then on, until [`Strategy::rest`],
+    /// no plan waits for the making or the set-up of an instance: one may be planned with what the strategy was told a
+    /// moment ago, and where no instance is free the answer is [`StrategyError::Busy`], or why none could be made.
+    /// Without it plans come from tools, one after another, and each waits for what it needs.
     fn warm(&self, _together: usize) -> Result<(), StrategyError> {
         Ok(())
     }

@@ -178,8 +178,28 @@ impl Client {
         }
     }
 
-    /// A new connection, or over HTTP/2 the one that came about meanwhile.
+    /// A new connection, or over HTTP/2 the one that came about meanwhile. The time limit holds for waiting and opening
+    /// together: those who wait behind one that gets no connection end with it, not one after another.
     async fn open(
+        &self,
+        provider: &Arc<Provider>,
+        endpoint: &Arc<Endpoint>,
+        share: Share,
+    ) -> Result<Connection, UpstreamError> {
+        let opened = tokio::time::timeout(CONNECT_TIMEOUT, self.open_in_turn(provider, endpoint, share)).await;
+        opened
+            .unwrap_or_else(|_| {
+                let provider = provider.shared_name();
+                Err(UpstreamError::Timeout { provider, phase: "connect", after: CONNECT_TIMEOUT })
+            })
+            .inspect_err(|_| {
+                if provider.endpoint_id() == endpoint.id {
+                    provider.note_unreachable();
+                }
+            })
+    }
+
+    async fn open_in_turn(
         &self,
         provider: &Arc<Provider>,
         endpoint: &Arc<Endpoint>,
@@ -190,18 +210,20 @@ impl Client {
             Scheme::Http => None,
             Scheme::Https => self.pools.gate(endpoint, provider),
         };
-        let _turn = match &gate {
+        let mut turn = match &gate {
             Some(gate) => Some(gate.lock().await),
             None => None,
         };
         if let Some(shared) = self.pools.http2(endpoint.id) {
             return Ok(Connection::Http2(shared));
         }
-        self.open_anew(provider, endpoint, share).await.inspect_err(|_| {
-            if provider.endpoint_id() == endpoint.id {
-                provider.note_unreachable();
-            }
-        })
+        if turn.is_some() && self.pools.gate(endpoint, provider).is_none() {
+            // The one before found out that it is HTTP/1.1: from here on everyone opens one at the same time.
+            turn = None;
+        }
+        let opened = self.open_anew(provider, endpoint, share).await;
+        drop(turn);
+        opened
     }
 
     async fn open_anew(

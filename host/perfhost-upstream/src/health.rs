@@ -2,7 +2,8 @@
 //!
 //! One failed probe makes a provider degraded, two in a row make it down, one success makes it up again. Failed
 //! connections of real requests count the same way, at once (see [`Provider::note_unreachable`]), and so do their
-//! answers. A managed engine is probed too, but its list of models is left to its supervisor.
+//! answers. A managed engine is probed too, but probes make it degraded at most: that it is down, and its list of
+//! models, are left to its supervisor.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -150,10 +151,13 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(5);
 
-    async fn probes_within(kind: ProviderKind, health: Health, ticks: u32) -> u32 {
+    fn provider(kind: ProviderKind, is_managed: bool) -> Arc<Provider> {
         let endpoint = Endpoint::loopback(1).expect("endpoint");
-        let config = ProviderConfig { name: "p".to_owned(), kind, endpoint, key: None, is_managed: false };
-        let provider = Fleet::new().add(config);
+        Fleet::new().add(ProviderConfig { name: "p".to_owned(), kind, endpoint, key: None, is_managed })
+    }
+
+    async fn probes_within(kind: ProviderKind, health: Health, ticks: u32) -> u32 {
+        let provider = provider(kind, false);
         provider.set_health(health);
         let mut watched = Watched::default();
         let mut started = 0;
@@ -173,6 +177,21 @@ mod tests {
         assert_eq!(probes_within(ProviderKind::Vllm, Health::Up, 24).await, 24);
         assert_eq!(probes_within(ProviderKind::Groq, Health::Up, 24).await, 2);
         assert_eq!(probes_within(ProviderKind::Groq, Health::Down, 24).await, 24);
+    }
+
+    #[test]
+    fn only_its_supervisor_says_that_a_managed_engine_is_down() {
+        let [engine, other] = [true, false].map(|is_managed| provider(ProviderKind::LlamaCpp, is_managed));
+        for _ in 0..5 {
+            engine.note_unreachable();
+            other.note_unreachable();
+        }
+        assert_eq!((engine.health(), other.health()), (Health::Degraded, Health::Down));
+        engine.note_probe_success();
+        assert_eq!(engine.health(), Health::Up);
+        engine.set_health(Health::Down);
+        engine.note_unreachable();
+        assert_eq!(engine.health(), Health::Down, "a failed probe does not overrule that either");
     }
 
     #[test]

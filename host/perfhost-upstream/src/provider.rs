@@ -175,8 +175,12 @@ impl Provider {
         self.change_health(health);
     }
 
-    /// A probe or a new connection failed: degraded, then down.
+    /// A probe or a new connection failed: degraded, then down. A managed engine is degraded and no more: it may be busy
+    /// with a long prompt, and that its process is gone its supervisor says.
     pub fn note_unreachable(&self) {
+        if self.is_managed {
+            return self.degrade();
+        }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         self.change_health(if failures >= FAILURES_UNTIL_DOWN { Health::Down } else { Health::Degraded });
     }
@@ -188,11 +192,22 @@ impl Provider {
         }
     }
 
+    /// Up becomes degraded. Down, which others may say at the same moment, stays.
+    fn degrade(&self) {
+        let (up, degraded) = (Health::Up as u8, Health::Degraded as u8);
+        if self.health.compare_exchange(up, degraded, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.health_changed(Health::Up, Health::Degraded);
+        }
+    }
+
     fn change_health(&self, health: Health) {
         let before = Health::from_byte(self.health.swap(health as u8, Ordering::Relaxed));
-        if before == health {
-            return;
+        if before != health {
+            self.health_changed(before, health);
         }
+    }
+
+    fn health_changed(&self, before: Health, health: Health) {
         tracing::info!(provider = self.name(), from = before.name(), to = health.name(), "provider's health changed");
         if let Some(fleet) = self.fleet.upgrade() {
             fleet.refresh();

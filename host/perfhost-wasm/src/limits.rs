@@ -42,8 +42,8 @@ pub struct Limits {
     pub max_description_items: usize,
     /// Bytes of saved state. Default 1 MiB.
     pub max_state_bytes: usize,
-    /// Idle planning instances kept for one strategy. Default 64; more are made when more requests are planned at the
-    /// same moment, and dropped after the call.
+    /// Idle planning instances kept for one strategy. Default 64. Where more requests are planned at the same moment, the
+    /// host's own plan serves the others.
     pub warm_max: usize,
     /// Plan calls after which an instance is replaced. Default 100,000. Its successor is made beside it, so no request
     /// waits for that.

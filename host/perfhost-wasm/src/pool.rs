@@ -2,9 +2,11 @@
 //!
 //! An instance that has grown or served its share of calls stays in use until a new one is here to take its place; one
 //! that failed is missed until then. Neither is a request's business: giving back only says that there is work, and the
-//! keeper's thread makes the new one and takes the old one apart ([`Pool::missing`], [`Pool::add`], [`Pool::take_retired`]).
+//! keeper's thread makes the new one and takes the old one apart ([`Pool::is_missing_one`], [`Pool::add`],
+//! [`Pool::take_retired`]).
 
 use parking_lot::Mutex;
+use perfhost_strategy::StrategyError;
 use perfhost_strategy::strategy::InstanceCounts;
 
 use crate::instance::{Condition, Instance};
@@ -29,6 +31,10 @@ struct State {
     floor: usize,
     /// Fewest idle instances since the last [`Pool::trim`]: so many were never needed.
     least_idle: usize,
+    /// [`Pool::raise_floor`] was called, and [`Pool::clear`] not since.
+    is_warmed: bool,
+    /// Why the last instance was lost or could not be made, while none has been made since.
+    lacks_one_because: Option<StrategyError>,
     counts: InstanceCounts,
 }
 
@@ -37,13 +43,31 @@ impl Pool {
         Self { state: Mutex::new(State { capacity, floor: 1, ..State::default() }) }
     }
 
-    /// An idle instance, if there is one.
+    /// An idle instance, if there is one: with the set-up of `version` where one has it.
     #[inline]
-    pub(crate) fn take(&self) -> Option<Box<Instance>> {
+    pub(crate) fn take(&self, version: u64) -> Option<Box<Instance>> {
         let mut state = self.state.lock();
-        let taken = state.idle.pop();
+        let taken = match state.idle.last() {
+            Some(last) if last.applied.total != version => state.take_of_version(version),
+            _ => state.idle.pop(),
+        };
         state.least_idle = state.least_idle.min(state.idle.len());
         taken
+    }
+
+    /// Whether plans may not wait: those of a strategy that was made ready for them.
+    pub(crate) fn is_warmed(&self) -> bool {
+        self.state.lock().is_warmed
+    }
+
+    /// Counts a plan for which no instance was free, and asks for one more. Why there was none, and whether there is work
+    /// for the keeper now.
+    pub(crate) fn miss(&self, call: &'static str) -> (StrategyError, bool) {
+        let mut state = self.state.lock();
+        state.counts.missed += 1;
+        state.wanted = state.wanted.max((state.good + 1).min(state.capacity));
+        let why = state.lacks_one_because.clone().filter(|_| state.good == 0);
+        (why.unwrap_or(StrategyError::Busy { call }), state.good < state.wanted)
     }
 
     /// Gives an instance back after a call. Whether there is work for the keeper now.
@@ -77,9 +101,13 @@ impl Pool {
         state.made();
     }
 
-    /// Adds a new instance, and takes those that it replaces out of use.
-    pub(crate) fn add(&self, instance: Box<Instance>) {
+    /// Adds a new instance, and takes those that it replaces out of use. It comes back if `version`, which is asked for
+    /// here so that no change slips in between, says that its set-up is an old one.
+    pub(crate) fn add(&self, instance: Box<Instance>, version: impl FnOnce() -> u64) -> Result<(), Box<Instance>> {
         let mut state = self.state.lock();
+        if instance.applied.total != version() {
+            return Err(instance);
+        }
         state.made();
         state.idle.push(instance);
         while state.good >= state.wanted
@@ -88,6 +116,7 @@ impl Pool {
             let replaced = state.idle.remove(at);
             state.retired.push(replaced);
         }
+        Ok(())
     }
 
     /// Whether an instance should be made in the place of one that is due or failed.
@@ -97,9 +126,10 @@ impl Pool {
     }
 
     /// None could be made: what is there must do.
-    pub(crate) fn make_do(&self) {
+    pub(crate) fn make_do(&self, why: StrategyError) {
         let mut state = self.state.lock();
         state.wanted = state.good.min(state.wanted);
+        state.lacks_one_because = Some(why);
     }
 
     /// Instances out of use, to be dropped.
@@ -115,9 +145,15 @@ impl Pool {
         Some(state.idle.remove(at))
     }
 
-    /// From now on [`Pool::trim`] leaves this many. The answer is how many are missing.
+    /// Whether [`Pool::take_stale`] would find one.
+    pub(crate) fn has_stale(&self, version: u64) -> bool {
+        self.state.lock().idle.iter().any(|instance| instance.applied.total < version)
+    }
+
+    /// From now on plans do not wait, and [`Pool::trim`] leaves this many. The answer is how many are missing.
     pub(crate) fn raise_floor(&self, floor: usize) -> usize {
         let mut state = self.state.lock();
+        state.is_warmed = true;
         let floor = floor.min(state.capacity);
         state.floor = floor.max(1);
         floor.saturating_sub(state.good)
@@ -139,10 +175,11 @@ impl Pool {
         drop(dropped);
     }
 
-    /// Drops all idle instances.
+    /// Drops all idle instances. Plans make what they need again.
     pub(crate) fn clear(&self) {
         let dropped = {
             let mut state = self.state.lock();
+            state.is_warmed = false;
             let dropped = std::mem::take(&mut state.idle);
             state.good -= dropped.iter().filter(|instance| !instance.is_given_up).count();
             state.wanted = state.good.min(state.capacity);
@@ -168,9 +205,19 @@ impl Pool {
 }
 
 impl State {
+    /// The newest idle instance with the set-up of `version`, or else the newest.
+    #[cold]
+    fn take_of_version(&mut self, version: u64) -> Option<Box<Instance>> {
+        match self.idle.iter().rposition(|idle| idle.applied.total == version) {
+            Some(at) => Some(self.idle.remove(at)),
+            None => self.idle.pop(),
+        }
+    }
+
     fn made(&mut self) {
         self.counts.made += 1;
         self.good += 1;
+        self.lacks_one_because = None;
         self.wanted = self.wanted.max(self.good.min(self.capacity));
     }
 

@@ -3,11 +3,14 @@
 //! A failure in guest code costs the instance it happened in and nothing else. The next call runs on a fresh one, which
 //! is given the configuration, the last saved state and the fleet first. A planning instance's successor is made by the
 //! keeper; the control instance's is made by the next control call, which no request waits for.
+//!
+//! What changes is told to the idle planning instances by the call that changes it, one after another; meanwhile requests
+//! are planned by the others with what was true a moment ago. One that was in use is told by the keeper once it is back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use perfhost_strategy::advice::{Advice, Choice};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::Hardware;
@@ -84,6 +87,8 @@ pub(crate) struct WasmStrategy {
     setup: SharedSetup,
     control: Mutex<Option<Instance>>,
     pool: Pool,
+    /// Held while idle instances are brought up to date, so that never more than one is missing for it.
+    refreshing: Mutex<()>,
     /// For the keeper.
     me: Weak<Self>,
     /// The keeper has been asked and has not begun.
@@ -106,6 +111,7 @@ impl WasmStrategy {
             setup: SharedSetup::new(),
             control: Mutex::new(None),
             pool: Pool::new(limits.warm_max),
+            refreshing: Mutex::new(()),
             call_limit: limits.call_timeout.into(),
             plan_limit: limits.plan_timeout.into(),
             prepared,
@@ -132,12 +138,42 @@ impl WasmStrategy {
         setup.apply(instance, self.prepared.context(), self.call_limit, self.is_routed())
     }
 
-    /// More requests are planned at this moment than instances were kept for; from now on there is one more.
+    /// Makes a planning instance and adds it to those that are idle.
+    fn make_one_more(&self) -> Result<(), StrategyError> {
+        let mut made = Box::new(self.make(Role::Planning)?);
+        while let Err(mut behind) = self.pool.add(made, || self.setup.version()) {
+            self.bring_up_to_date(&mut behind, &self.setup.load())?;
+            made = behind;
+        }
+        Ok(())
+    }
+
+    /// More requests are planned at this moment than instances were kept for; from now on there is one more. Only where
+    /// the caller can wait is it made now.
     #[cold]
-    fn make_while_planning(&self) -> Result<Box<Instance>, StrategyError> {
+    fn without_idle(&self) -> Result<Box<Instance>, StrategyError> {
+        if self.pool.is_warmed() {
+            let (why, has_work) = self.pool.miss("plan-request");
+            if has_work {
+                self.call_keeper();
+            }
+            return Err(why);
+        }
         let instance = self.make(Role::Planning)?;
         self.pool.count_made_while_planning();
         Ok(Box::new(instance))
+    }
+
+    /// An instance that has not been told of the last change. It plans as it is, unless the caller can wait.
+    #[cold]
+    fn behind(&self, mut instance: Box<Instance>) -> Result<Box<Instance>, StrategyError> {
+        if !self.pool.is_warmed()
+            && let Err(error) = self.bring_up_to_date(&mut instance, &self.setup.load())
+        {
+            self.give(instance, Condition::Failed);
+            return Err(error);
+        }
+        Ok(instance)
     }
 
     /// Runs `call` on the control instance, on a new one when there is none.
@@ -176,28 +212,42 @@ impl WasmStrategy {
         }
     }
 
-    /// Brings idle planning instances up to date now, so that no request waits for it. An instance that is in use is
-    /// brought up to date before its next plan.
+    /// Brings idle planning instances up to date now, so that no request waits for it. One that is in use is brought up to
+    /// date by the keeper when it is given back.
     fn refresh_pool(&self) {
-        if !self.is_routed() {
-            return;
+        if self.is_routed() {
+            self.refresh_while_held(self.refreshing.lock());
         }
-        let setup = self.setup.load();
-        while let Some(mut instance) = self.pool.take_stale(setup.versions.total) {
-            if let Err(error) = self.bring_up_to_date(&mut instance, &setup) {
-                self.prepared.log.write(LogLevel::Error, &format!("a planning instance was dropped: {error}"));
-                self.give(instance, Condition::Failed);
-            } else {
-                let condition = instance.condition(&self.prepared.limits);
+    }
+
+    fn refresh_while_held<'a>(&'a self, mut held: MutexGuard<'a, ()>) {
+        loop {
+            let setup = self.setup.load();
+            while let Some(mut instance) = self.pool.take_stale(setup.versions.total) {
+                let condition = match self.bring_up_to_date(&mut instance, &setup) {
+                    Ok(()) => instance.condition(&self.prepared.limits),
+                    Err(error) => {
+                        self.prepared.log.write(LogLevel::Error, &format!("a planning instance was dropped: {error}"));
+                        Condition::Failed
+                    }
+                };
                 self.give(instance, condition);
             }
+            drop(held);
+            // The keeper does not wait for its turn: what it was called for meanwhile is done here.
+            if !self.pool.has_stale(self.setup.version()) {
+                return;
+            }
+            held = self.refreshing.lock();
         }
     }
 
     /// Gives a planning instance back, and calls the keeper if that leaves it something to do.
     #[inline]
     fn give(&self, instance: Box<Instance>, condition: Condition) {
-        if self.pool.give(instance, condition) {
+        let told = instance.applied.total;
+        // The version is read after giving back: a change before that is seen here, one after it finds the instance idle.
+        if self.pool.give(instance, condition) || told != self.setup.version() {
             self.call_keeper();
         }
     }
@@ -209,17 +259,18 @@ impl WasmStrategy {
         }
     }
 
-    /// The keeper's work: makes the instances that are missing and takes apart those out of use.
+    /// The keeper's work: brings instances up to date that were in use when something changed, makes those that are
+    /// missing and takes apart those out of use.
     pub(crate) fn look_after_pool(&self) {
         // Before looking, so that what is given back from now on asks anew.
         self.is_waiting_for_keeper.store(false, Ordering::SeqCst);
+        if let Some(turn) = self.refreshing.try_lock() {
+            self.refresh_while_held(turn);
+        }
         while self.pool.is_missing_one() {
-            match self.make(Role::Planning) {
-                Ok(instance) => self.pool.add(Box::new(instance)),
-                Err(error) => {
-                    self.pool.make_do();
-                    self.prepared.log.write(LogLevel::Error, &format!("no planning instance could be made: {error}"));
-                }
+            if let Err(error) = self.make_one_more() {
+                self.prepared.log.write(LogLevel::Error, &format!("no planning instance could be made: {error}"));
+                self.pool.make_do(error);
             }
         }
         drop(self.pool.take_retired());
@@ -312,7 +363,7 @@ impl Strategy for WasmStrategy {
         )?;
         // The first request must not wait for an instance.
         if self.pool.len() == 0 {
-            self.pool.add(Box::new(self.make(Role::Planning)?));
+            self.make_one_more()?;
         }
         Ok(())
     }
@@ -321,16 +372,12 @@ impl Strategy for WasmStrategy {
         if !self.is_routed() {
             return Err(StrategyError::NotExported { call: "plan-request" });
         }
-        let mut instance = match self.pool.take() {
-            Some(instance) => instance,
-            None => self.make_while_planning()?,
+        let version = self.setup.version();
+        let mut instance = match self.pool.take(version) {
+            Some(instance) if instance.applied.total == version => instance,
+            Some(instance) => self.behind(instance)?,
+            None => self.without_idle()?,
         };
-        if instance.applied.total != self.setup.version()
-            && let Err(error) = self.bring_up_to_date(&mut instance, &self.setup.load())
-        {
-            self.give(instance, Condition::Failed);
-            return Err(error);
-        }
         let plan = instance.plan(self.prepared.context(), self.plan_limit, asked, candidates);
         let condition = instance.condition(&self.prepared.limits);
         self.give(instance, condition);
@@ -356,7 +403,7 @@ impl Strategy for WasmStrategy {
     fn warm(&self, together: usize) -> Result<(), StrategyError> {
         if self.is_routed() {
             for _ in 0..self.pool.raise_floor(together + SPARE) {
-                self.pool.add(Box::new(self.make(Role::Planning)?));
+                self.make_one_more()?;
             }
         }
         Ok(())

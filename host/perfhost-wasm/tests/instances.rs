@@ -4,7 +4,9 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
 
 use perfhost_strategy::plan::FleetNames;
 use perfhost_strategy::{Strategy, StrategyError};
@@ -111,4 +113,65 @@ fn a_strategy_outlives_the_handle_it_was_loaded_with() {
         hostile(&runtime, "plan-spin")
     };
     assert!(matches!(strategy.plan(&asked(), &candidates(1)), Err(StrategyError::Timeout { .. })));
+}
+
+#[test]
+fn no_plan_of_a_warmed_strategy_waits_for_an_instance_to_be_told_or_made() {
+    let limits = Limits { call_timeout: Duration::from_millis(300), ..short_limits() };
+    let strategy = hostile(&runtime(limits), "spin-in-restore");
+    strategy.warm(1).unwrap();
+    std::thread::scope(|scope| {
+        // Its state changes, and each of its two planning instances spins when it is handed the new one.
+        let tuning = scope.spawn(|| strategy.propose(&seen()));
+        while strategy.save().unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        assert_eq!(told(&*strategy), 0, "the other instance plans with what it was told before");
+        tuning.join().unwrap().unwrap();
+    });
+    let counts = strategy.instances();
+    let lost = strategy.plan(&asked(), &candidates(2)).unwrap_err();
+    assert!(matches!(lost, StrategyError::Busy { .. } | StrategyError::Timeout { call: "restore", .. }), "{lost}");
+    assert_eq!((strategy.instances().missed, strategy.instances().made_while_planning), (counts.missed + 1, 0));
+    // Once instances can be made again, the keeper makes what was missed.
+    set_mode(&*strategy, "tell-state");
+    let until = Instant::now() + Duration::from_secs(60);
+    while strategy.plan(&asked(), &candidates(2)).is_err() {
+        assert!(Instant::now() < until, "{:?}", strategy.instances());
+        std::thread::yield_now();
+    }
+    assert_eq!((told(&*strategy), strategy.instances().made_while_planning), (1, 0));
+}
+
+#[test]
+fn an_instance_that_was_in_use_during_a_change_is_told_once_it_is_back() {
+    let strategy = hostile(&runtime(short_limits()), "good");
+    // For two that plan all the time, this thread, and the keeper.
+    strategy.warm(3).unwrap();
+    let is_over = AtomicBool::new(false);
+    let is_planning = Barrier::new(3);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                is_planning.wait();
+                while !is_over.load(Ordering::Relaxed) {
+                    drop(strategy.plan(&asked(), &candidates(2)));
+                }
+            });
+        }
+        is_planning.wait();
+        (0..500).for_each(|number| set_mode(&*strategy, if number % 2 == 0 { "good" } else { "tell-fleet" }));
+        let until = Instant::now() + Duration::from_secs(60);
+        let mut in_a_row = 0;
+        while in_a_row < 1_000 && Instant::now() < until {
+            let is_told = strategy.plan(&asked(), &candidates(2)).is_ok_and(|plan| plan.cache_ttl_ms == 2);
+            in_a_row = if is_told { in_a_row + 1 } else { 0 };
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(in_a_row, 1_000, "an instance is never told");
+    });
+    // Whichever of them plans now knows.
+    assert!((0..10).all(|_| told(&*strategy) == 2));
+    let counts = strategy.instances();
+    assert_eq!((counts.missed, counts.made_while_planning, counts.failed), (0, 0, 0));
 }

@@ -17,6 +17,7 @@ use perfhost_strategy::observation::Hardware;
 use perfhost_telemetry::{ResourceSampler, Store, Telemetry};
 use perfhost_upstream::{Fleet, discover, health, tls_config};
 use perfhost_wasm::{Runtime, RuntimeConfig};
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
 
@@ -211,7 +212,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         .map(|otlp| tokio::spawn(otlp::push(otlp, telemetry.clone(), listen.to_string(), shutdown.clone())));
     let reports =
         tokio::spawn(reports::run(services.clone(), data.path().join("reports"), config.reports, shutdown.clone()));
-    let sampler = Sampler {
+    let mut sampler = Sampler {
         telemetry,
         store: store.clone(),
         admission,
@@ -225,7 +226,8 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     };
     let watcher = Watcher::new(strategies.clone(), in_force.clone());
     let reloader = Reloader::new(sources, in_force, tuner.clone(), strategies.clone(), fleet.clone(), alerts.clone());
-    let seconds = tokio::spawn(every_second(sampler, tuner.clone(), shutdown.clone()));
+    let tended = tuner.clone();
+    let seconds = tokio::spawn(every_second(move || sampler.tick(now_ms()), move || tended.tick(), shutdown.clone()));
     // Without recorded requests the loop would turn knobs blindly: it rests.
     let decisions = config.is_recording.then(|| tokio::spawn(decide(tuner, shutdown.clone())));
     let looks = tokio::spawn(experiment(experiments.clone(), shutdown.clone()));
@@ -316,7 +318,14 @@ async fn add_providers(fleet: &Arc<Fleet>, config: &Config, sources: &Sources) {
     }
 }
 
-async fn every_second(mut sampler: Sampler, tuner: Arc<Tuner>, mut shutdown: Shutdown) {
+/// Samples, then lets `tend` look after the rest. Sampling does not wait for that: where `tend` waits for a strategy's call, or
+/// compiles for a swap or a retry, its next turns are left out until it is done.
+async fn every_second(
+    mut sample: impl FnMut() + Send + 'static,
+    tend: impl Fn() + Clone + Send + 'static,
+    mut shutdown: Shutdown,
+) {
+    let mut tending: Option<JoinHandle<()>> = None;
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -326,21 +335,24 @@ async fn every_second(mut sampler: Sampler, tuner: Arc<Tuner>, mut shutdown: Shu
         }
         // A graphics driver that is in trouble can take seconds to answer; the fleet's health is looked at meanwhile.
         let sampling = tokio::task::spawn_blocking(move || {
-            sampler.tick(now_ms());
-            sampler
+            sample();
+            sample
         });
         match sampling.await {
-            Ok(back) => sampler = back,
+            Ok(back) => sample = back,
             Err(error) => {
                 error!(%error, "sampling has ended: gauges and history stand still");
                 return;
             }
         }
-        let tuner = tuner.clone();
-        // Swaps and retries compile; they must not hold up the clock.
-        let _ended = tokio::task::spawn_blocking(move || tuner.tick()).await;
+        if tending.as_ref().is_none_or(JoinHandle::is_finished) {
+            tending = Some(tokio::task::spawn_blocking(tend.clone()));
+        }
     }
-    sampler.tick(now_ms());
+    sample();
+    if let Some(tending) = tending {
+        let _ended = tending.await;
+    }
 }
 
 async fn decide(tuner: Arc<Tuner>, mut shutdown: Shutdown) {
@@ -372,4 +384,39 @@ async fn experiment(experiments: Arc<Experiments>, mut shutdown: Shutdown) {
 
 async fn shutdown_signal(mut shutdown: Shutdown) {
     shutdown.reached(Stage::Draining).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc;
+
+    use perfhost_gateway::shutdown_channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn sampling_goes_on_while_something_else_takes_long() {
+        let (trigger, shutdown) = shutdown_channel();
+        let (release, released) = mpsc::channel::<()>();
+        let released = Arc::new(Mutex::new(released));
+        let (samples, tended) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let (sampled, tending) = (samples.clone(), tended.clone());
+        // The third sample frees what is tended, which waits for it.
+        let mut release = Some(release);
+        let sample = move || {
+            if sampled.fetch_add(1, Ordering::SeqCst) == 2 {
+                release.take();
+                trigger.drain();
+            }
+        };
+        let tend = move || {
+            tending.fetch_add(1, Ordering::SeqCst);
+            let _ = released.lock().recv();
+        };
+        let running = every_second(sample, tend, shutdown);
+        tokio::time::timeout(Duration::from_secs(60), running).await.expect("sampling waited");
+        assert_eq!(samples.load(Ordering::SeqCst), 4, "the last one as the host stops");
+        assert!((1..=2).contains(&tended.load(Ordering::SeqCst)), "no turn begins before the last one is over");
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use perfhost_strategy::Scope;
 use perfhost_strategy::observation::{Metric, metric};
+use perfhost_strategy::plan::Operation;
 use perfhost_telemetry::series::{MAX_OTHER_SERIES, MAX_SERIES};
 use perfhost_telemetry::window::MAX_PLACES;
 use tokio::task::JoinSet;
@@ -82,6 +83,21 @@ async fn a_cancelled_request_is_no_error_and_leaves_nothing_behind() {
     let errors = metrics.iter().find(|one| one.name == metric::ERROR_RATE && one.scope == Scope::global());
     assert!(errors.is_none_or(|rate| rate.summary.mean == 0.0), "{errors:?}");
     assert_eq!(upstream.recent().error_rate, 0.0);
+}
+
+#[tokio::test]
+async fn names_that_clients_invent_take_up_no_series() {
+    let host = Host::empty().start();
+    for number in 0..3 {
+        let body = format!(r#"{{"model":"invented-{number}","messages":[]}}"#);
+        assert!(!host.client().chat(body).await.status.is_success());
+    }
+    let telemetry = &host.services.telemetry;
+    let known = || telemetry.series("", "other", "double@1.2.3", Operation::Chat);
+    let before = format!("{:?}", known());
+    // The next new series has the number after the one that all three share.
+    let next = format!("{:?}", telemetry.series("", "new", "double@1.2.3", Operation::Chat));
+    assert_eq!((before.as_str(), next.as_str()), ("SeriesId(1)", "SeriesId(2)"));
 }
 
 #[tokio::test]

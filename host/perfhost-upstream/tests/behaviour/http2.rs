@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -144,4 +145,21 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let rig = server.rig(RootCertStore::empty());
     let error = rig.fetch().await.expect_err("refused");
     assert!(matches!(error, UpstreamError::Tls { .. }) && error.is_connect(), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_at_an_endpoint_that_never_answers_fails_as_one() {
+    // Connections are accepted by the system, and nobody ever says a word on them.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = format!("https://localhost:{}", listener.local_addr().expect("address").port());
+    let rig = Rig::new(&url);
+    let started = tokio::time::Instant::now();
+    let ask = || rig.send(post("/v1/chat/completions", "{}"));
+    let (one, two, three, four) = tokio::join!(ask(), ask(), ask(), ask());
+    for outcome in [one, two, three, four] {
+        let error = outcome.expect_err("nobody answers");
+        assert!(matches!(error, UpstreamError::Timeout { phase: "connect", .. }), "{error}");
+    }
+    // In the time of the test, which stands still while anything runs.
+    assert!(started.elapsed() < Duration::from_secs(6), "one waits no longer than another: {:?}", started.elapsed());
 }

@@ -46,8 +46,10 @@ impl Sampler {
         let host = Scope::global();
         self.telemetry.gauge(metric::IN_FLIGHT, &host, self.admission.in_flight() as f64);
         self.telemetry.gauge(metric::QUEUE_LENGTH, &host, self.admission.queued() as f64);
-        let is_failing = self.strategies.retired().is_some();
-        self.telemetry.gauge(metric::STRATEGY_FAILING, &host, f64::from(u8::from(is_failing)));
+        // Not known while a strategy is being told something: the next second will do.
+        if let Some(is_failing) = self.strategies.is_one_retired() {
+            self.telemetry.gauge(metric::STRATEGY_FAILING, &host, f64::from(u8::from(is_failing)));
+        }
         for provider in self.fleet.providers() {
             let scope = Scope::provider(provider.name());
             self.telemetry.gauge(metric::IN_FLIGHT, &scope, f64::from(provider.in_flight()));

@@ -8,12 +8,14 @@
 //! - [`learned`]: what strategies learned, from one to the next
 //! - [`promoted`]: with which one a start begins
 //! - [`shelf`]: plugin files by digest, for rollbacks after a restart
+//! - [`fallback`]: what takes over from a strategy that fails again and again, and that one's way back
 //! - [`arms`]: strategies that take part in an experiment
 //! - [`watch`]: reloads when a file changes
 
 mod arms;
 mod desk;
 mod error;
+mod fallback;
 mod find;
 mod generations;
 mod learned;
@@ -44,7 +46,7 @@ use crate::plugin_source::address::Address;
 use crate::plugin_source::digest::Digest;
 use crate::plugin_source::error::SourceError;
 use crate::plugin_source::provenance::Provenance;
-use crate::plugin_source::{BUILT_IN_SOURCE, Intake, Plugin};
+use crate::plugin_source::{Intake, Plugin};
 use desk::{Desk, Held};
 use find::Known;
 use generations::Generations;
@@ -58,9 +60,6 @@ pub use desk::{Refusal, Retired};
 pub use error::SwapError;
 pub use shelf::Label;
 pub use watch::Watcher;
-
-/// Takes over from [`built_in::DEFAULT`] when that is the one that fails.
-const SECOND_FALLBACK: &str = "conservative";
 
 /// Makes the parameters for a strategy from its name.
 pub type Parameters = dyn Fn(&str) -> Vec<(String, String)> + Send + Sync;
@@ -193,11 +192,6 @@ impl Strategies {
         }
     }
 
-    /// The strategy that failed again and again, if one is waiting for another chance.
-    pub fn retired(&self) -> Option<Retired> {
-        self.desk.lock().retired.clone()
-    }
-
     /// The plugin files that are kept; what was used last comes last.
     pub fn kept(&self) -> Vec<Label> {
         self.shelf.as_ref().map(Shelf::labels).unwrap_or_default()
@@ -308,55 +302,6 @@ impl Strategies {
         self.put_in_service(held, &mut desk, Arrival::Rollback, Some(target.place), detail)?;
         desk.retired = None;
         Ok(())
-    }
-
-    /// Takes the strategy out of service until `retry_at_ms`; the fallback takes over.
-    pub fn retire(&self, cause: &str, retry_at_ms: u64) -> Result<(), SwapError> {
-        let failing = self.serving();
-        let is_default = failing.source.starts_with(BUILT_IN_SOURCE) && failing.name == built_in::DEFAULT;
-        let fallback = if is_default { SECOND_FALLBACK } else { built_in::DEFAULT };
-        let held = self.load(&self.intake().read(fallback, None)?)?;
-        let mut desk = self.desk.lock();
-        if self.serving().number != failing.number {
-            // It was swapped out while the fallback was loaded.
-            return Ok(());
-        }
-        let held_before = desk.serving.clone();
-        warn!(
-            strategy = failing.name,
-            version = failing.version,
-            cause,
-            fallback,
-            retry_at_ms,
-            "the strategy failed again and again; the fallback takes over"
-        );
-        let before = desk.retired.replace(Retired {
-            held: held_before,
-            cause: cause.to_owned(),
-            retry_at_ms,
-            place: failing.place,
-        });
-        let swapped =
-            self.put_in_service(held, &mut desk, Arrival::Fallback, Some(failing.place), Some(cause.to_owned()));
-        if swapped.is_err() {
-            desk.retired = before;
-        }
-        swapped
-    }
-
-    /// Gives a retired strategy another chance.
-    pub fn retry(&self) -> Result<(), SwapError> {
-        let serving = self.serving().number;
-        let Some(Retired { held, place, .. }) = self.desk.lock().retired.take() else { return Ok(()) };
-        // Its terms, and what is trusted, may be others than when it was loaded.
-        let held = if self.loader.is_up_to_date(&held) { held } else { self.of_digest(held.digest())?.unwrap_or(held) };
-        let mut desk = self.desk.lock();
-        if self.serving().number != serving {
-            // Another was put in service meanwhile.
-            return Ok(());
-        }
-        info!(strategy = held.strategy.identity().name, "the strategy gets another chance");
-        self.put_in_service(held, &mut desk, Arrival::Retry, Some(place), None)
     }
 
     /// A watched file, or its signature, may have another content. If it has, the plugin is let in or not as any other is,
@@ -512,7 +457,7 @@ impl Strategies {
             None => self.loader.load(plugin)?,
         };
         if let Some(shelf) = &self.shelf {
-            let needed: Vec<String> = self.desk.lock().held().map(|held| held.digest().to_owned()).collect();
+            let needed = self.desk.lock().needed();
             shelf.keep(held.strategy.identity(), plugin, &needed);
         }
         Ok(held)

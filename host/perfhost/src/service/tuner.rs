@@ -251,6 +251,10 @@ impl Tuner {
             && let Err(error) = self.strategies.retry()
         {
             warn!(%error, "the retired strategy could not be put back in service");
+            // The supervisor answers a retry that failed with a later one.
+            if let supervisor::Action::Retire { retry_at_ms } = state.supervisor.failed(now_ms()) {
+                self.strategies.put_off(retry_at_ms);
+            }
         }
         self.take_engine_results(&mut state);
         self.settling.tick(now_ms(), || self.surroundings());

@@ -104,7 +104,7 @@ impl exports::perfhost::strategy::control::Guest for Hostile {
             "trap" => fall_over(),
             "flood" => (0..10_000).for_each(|line| log::write(log::Level::Info, &format!("line {line}"))),
             "leak" => HOARD.with_borrow_mut(|hoard| hoard.push(vec![1; 1 << 20])),
-            "remember" => STATE.with_borrow_mut(|state| state.push(b'x')),
+            "remember" | "spin-in-restore" => STATE.with_borrow_mut(|state| state.push(b'x')),
             _ => {}
         });
         MODE.with_borrow(|mode| match mode.as_str() {
@@ -139,6 +139,9 @@ impl exports::perfhost::strategy::control::Guest for Hostile {
         if state.first() == Some(&b'?') {
             return Err(Fault::Unsupported("this state is from elsewhere".to_owned()));
         }
+        if is_mode("spin-in-restore") {
+            spin();
+        }
         STATE.set(state);
         Ok(())
     }
@@ -170,7 +173,7 @@ impl exports::perfhost::strategy::route::Guest for Hostile {
             "plan-nobody" => plan.order = vec![9],
             "plan-huge" => plan.order = vec![0; 100_000],
             // What an instance knows, told through a number that reaches the test.
-            "tell-state" => plan.cache_ttl_ms = STATE.with_borrow(Vec::len) as u32,
+            "tell-state" | "spin-in-restore" => plan.cache_ttl_ms = STATE.with_borrow(Vec::len) as u32,
             "tell-fleet" => plan.cache_ttl_ms = TARGETS.get(),
             "tell-calls" => plan.cache_ttl_ms = CALLS.get(),
             "tell-history" => plan.cache_ttl_ms = history::query("response_time_ms", "", 0, 1, 1).len() as u32,

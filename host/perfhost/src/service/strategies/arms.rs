@@ -45,7 +45,7 @@ impl Strategies {
         };
         let strategy = held.strategy.clone();
         if let Some(shelf) = &self.shelf {
-            let needed: Vec<String> = self.desk.lock().held().map(|held| held.digest().to_owned()).collect();
+            let needed = self.desk.lock().needed();
             shelf.keep(strategy.identity(), &plugin, &needed);
         }
         let mut desk = self.desk.lock();

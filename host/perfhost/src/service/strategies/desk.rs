@@ -118,6 +118,11 @@ impl Desk {
         self.at_hand.iter().cloned().chain([self.serving.clone()]).chain(retired)
     }
 
+    /// Digests whose files must be kept: of all in memory, and of an experiment's arms, which go on after a restart.
+    pub(super) fn needed(&self) -> Vec<String> {
+        self.held().chain(self.arms.iter().cloned()).map(|held| held.digest().to_owned()).collect()
+    }
+
     /// The one of this digest.
     pub(super) fn find(&self, digest: &str) -> Option<Held> {
         self.held().find(|held| held.digest() == digest)

@@ -102,7 +102,7 @@ impl Generations {
         let mut records = self.records.lock();
         // Here and not before: while the lock is held nobody lets it rest again.
         if let Err(error) = strategy.warm(self.together) {
-            warn!(strategy = strategy.identity().name, %error, "its first requests wait for an instance");
+            warn!(strategy = strategy.identity().name, %error, "its first requests follow the host's own plan");
         }
         records.last_number += 1;
         let number = records.last_number;
@@ -133,7 +133,7 @@ impl Generations {
     pub(super) fn reserve(&self, strategy: &Arc<dyn Strategy>) -> u64 {
         let mut records = self.records.lock();
         if let Err(error) = strategy.warm(self.together) {
-            warn!(strategy = strategy.identity().name, %error, "its first requests wait for an instance");
+            warn!(strategy = strategy.identity().name, %error, "its first requests follow the host's own plan");
         }
         records.held.push(strategy.clone());
         records.last_number += 1;
