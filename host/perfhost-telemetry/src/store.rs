@@ -144,8 +144,8 @@ impl Store {
         self.read("history", |connection| history::read(connection, query))
     }
 
-    /// The distribution of one metric over the whole of a question's range; empty where nothing was measured. The step says
-    /// how exactly the beginning of the range is met.
+    /// The distribution of one metric over the whole of a question's range; empty where nothing was measured. It begins with
+    /// the window that holds the range's beginning; the step says of which tier that is.
     pub fn distribution(&self, query: &HistoryQuery) -> Result<DDSketch, StoreError> {
         query.check()?;
         self.read("history", |connection| history::merged(connection, query))
@@ -157,7 +157,7 @@ impl Store {
     }
 
     /// How many measurements of the query's range lie between each two `bounds` (which rise), below the first and above the
-    /// last; see [`crate::sketch::DDSketch::counts_between`]. The range begins and ends as that of [`Self::history`] does.
+    /// last; see [`crate::sketch::DDSketch::counts_between`]. The range begins and ends as that of [`Self::distribution`] does.
     pub fn histogram(&self, query: &HistoryQuery, bounds: &[f64]) -> Result<Vec<u64>, StoreError> {
         Ok(self.distribution(query)?.counts_between(bounds))
     }
