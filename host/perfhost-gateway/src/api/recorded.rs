@@ -8,9 +8,11 @@ use perfhost_analysis::growth::growth;
 use perfhost_analysis::kpi::Figures;
 use perfhost_analysis::{Point, Series};
 use perfhost_strategy::Scope;
+use perfhost_strategy::decision::Decision;
 use perfhost_strategy::observation::metric;
 use perfhost_telemetry::sketch::DDSketch;
-use perfhost_telemetry::{HistoryPoint, HistoryQuery, Phase, Store, StoreError};
+use perfhost_telemetry::store::MOST_DECISIONS;
+use perfhost_telemetry::{DecisionQuery, HistoryPoint, HistoryQuery, Phase, Store, StoreError};
 use serde_json::{Value, json};
 
 use super::query::Query;
@@ -124,6 +126,25 @@ impl<'a> Recorded<'a> {
         let points = self.points(metric)?;
         let points = points.iter().map(|point| Point { at_ms: point.at_ms, value: value(point), count: point.count });
         Ok(Series::new(points, least))
+    }
+
+    /// Hands over every decision of the range, newest first, a page at a time. `false` where the log does not reach back to
+    /// the range's beginning: it keeps [`MOST_DECISIONS`].
+    pub(crate) fn each_decision(&self, mut each: impl FnMut(&Decision)) -> Result<bool, StoreError> {
+        let mut oldest_id = None;
+        let mut seen = 0;
+        while seen < MOST_DECISIONS {
+            let page = self.store.decisions(&DecisionQuery { before_id: oldest_id, ..DecisionQuery::default() })?;
+            let Some(oldest) = page.last() else { break };
+            let in_range = |one: &&Decision| (self.range.from_ms..self.range.to_ms).contains(&one.at_ms);
+            page.iter().filter(in_range).for_each(&mut each);
+            if oldest.at_ms < self.range.from_ms {
+                return Ok(true);
+            }
+            oldest_id = Some(oldest.id);
+            seen += page.len() as u64;
+        }
+        Ok(oldest_id.is_none_or(|first| first <= 1))
     }
 
     /// Mean time of each phase of successful requests, and how many there were.

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http::Method;
-use perfhost_strategy::Scope;
+use perfhost_strategy::decision::Decision;
 use perfhost_strategy::observation::metric;
+use perfhost_strategy::{Proposal, Scope, Value as KnobValue, Verdict};
 use serde_json::Value;
 
 use crate::support::{FakeProvider, Host, chat_answer, fixed_chat};
@@ -18,11 +19,39 @@ async fn used(requests: usize) -> Host {
     }
     let services = &host.services;
     services.telemetry.gauge(metric::IN_FLIGHT, &Scope::global(), 2.0);
-    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let now_ms = now_ms();
     services.telemetry.tick(now_ms);
     services.store.persist(&services.telemetry, now_ms);
     services.store.flush();
     host
+}
+
+fn now_ms() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+fn decision(id: u64, at_ms: u64, knob: &str, verdict: Verdict) -> Decision {
+    Decision {
+        id,
+        cycle: id,
+        at_ms,
+        strategy: "double@1.2.3".to_owned(),
+        digest: "ab".to_owned(),
+        proposal: Proposal {
+            name: knob.to_owned(),
+            scope: Scope::global(),
+            value: KnobValue::Integer(8),
+            reason: "queue grows".to_owned(),
+            expected: None,
+            confidence: 0.5,
+        },
+        verdict,
+        detail: String::new(),
+        before: KnobValue::Integer(4),
+        applied: (verdict == Verdict::Applied).then_some(KnobValue::Integer(8)),
+        measured: None,
+        guardrail: None,
+    }
 }
 
 fn find<'a>(list: &'a Value, field: &str, name: &str) -> &'a Value {
@@ -129,4 +158,38 @@ async fn tuning_recommends_with_evidence_and_changes_nothing() {
     }
     assert_eq!(post("weather").await.status, 404);
     assert_eq!(host.services.settings.load().version, before);
+}
+
+#[tokio::test]
+async fn every_decision_of_the_period_counts_however_many_came_after_it() {
+    let host = Host::empty().start();
+    let store = &host.services.store;
+    let (hour_ms, end_ms) = (3_600_000, now_ms());
+    store.record_decision(decision(1, end_ms - 25 * hour_ms, "retries", Verdict::Applied));
+    store.record_decision(decision(2, end_ms - 20 * hour_ms, "queue_length", Verdict::Applied));
+    for id in 3..2_503 {
+        store.record_decision(decision(id, end_ms - hour_ms, "concurrency_limit", Verdict::Refused));
+    }
+    store.flush();
+    let client = host.client();
+    let report = client.get(&format!("/api/analysis/reports/daily?end={end_ms}")).await.json();
+    let section = find(&report["sections"], "title", "Decisions");
+    let rows: Vec<String> = section["rows"].as_array().unwrap().iter().map(Value::to_string).collect();
+    let refused = r#"["concurrency_limit","0","0","2500","0",""]"#;
+    assert_eq!(rows, [refused, r#"["queue_length","1","0","0","0",""]"#]);
+    assert_eq!(section["lines"], Value::Array(Vec::new()));
+    let compared = client.get("/api/analysis/compare/optimizations").await.json();
+    assert_eq!(find(&compared["decisions"], "knob", "queue_length")["applied"], 1);
+    assert_eq!(compared["has_all_decisions"], true);
+}
+
+#[tokio::test]
+async fn a_report_says_where_older_decisions_are_not_kept_any_more() {
+    let host = Host::empty().start();
+    host.services.store.record_decision(decision(900, now_ms() - 60_000, "retries", Verdict::Applied));
+    host.services.store.flush();
+    let report = host.client().get("/api/analysis/reports/daily").await;
+    assert!(report.text().contains("the beginning of the period are missing"), "{}", report.text());
+    let compared = host.client().get("/api/analysis/compare/optimizations").await.json();
+    assert_eq!(compared["has_all_decisions"], false);
 }
