@@ -40,8 +40,8 @@ pub use resources::{ResourceSampler, ResourceSnapshot};
 pub use series::{SeriesId, SeriesNames};
 pub use shard::Recorder;
 pub use store::{
-    AlertQuery, CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState, NextIds, ReadOnlyStore,
-    Retention, RetentionError, Store, StoreError, StoredExperiment,
+    AlertQuery, CycleQuery, CycleSpan, DecisionQuery, History, HistoryPoint, HistoryQuery, LearnedState, NextIds,
+    ReadOnlyStore, Retention, RetentionError, Store, StoreError, StoredExperiment,
 };
 pub use telemetry::Telemetry;
 pub use totals::Totals;

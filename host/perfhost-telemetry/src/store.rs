@@ -49,7 +49,7 @@ pub use decisions::{DecisionQuery, MOST_DECISIONS, MOST_DECISIONS_AT_ONCE, NextI
 pub use error::StoreError;
 pub use experiments::{MOST_BATCHES, MOST_EXPERIMENTS, StoredExperiment};
 pub use generations::MOST_GENERATIONS;
-pub use history::{HistoryPoint, HistoryQuery, MOST_POINTS};
+pub use history::{History, HistoryPoint, HistoryQuery, MOST_POINTS};
 pub use learned::{LearnedState, MOST_STATES, MOST_STATES_OF_ONE};
 pub use live::MOST_SERIES;
 pub use read_only::ReadOnlyStore;
@@ -139,7 +139,7 @@ impl Store {
 
     /// The distribution of one metric in steps. Sees what was written by the time of the call; [`Self::flush`] first to
     /// see everything.
-    pub fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryPoint>, StoreError> {
+    pub fn history(&self, query: &HistoryQuery) -> Result<History, StoreError> {
         query.check()?;
         self.read("history", |connection| history::read(connection, query))
     }

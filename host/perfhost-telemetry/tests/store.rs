@@ -72,7 +72,7 @@ impl Running {
             to_ms: range_ms.1,
             step_ms,
         };
-        self.store.history(&query).unwrap()
+        self.store.history(&query).unwrap().points
     }
 }
 

@@ -12,7 +12,7 @@ use perfhost_strategy::decision::Decision;
 use perfhost_strategy::observation::metric;
 use perfhost_telemetry::sketch::DDSketch;
 use perfhost_telemetry::store::MOST_DECISIONS;
-use perfhost_telemetry::{DecisionQuery, HistoryPoint, HistoryQuery, Phase, Store, StoreError};
+use perfhost_telemetry::{DecisionQuery, History, HistoryPoint, HistoryQuery, Phase, Store, StoreError};
 use serde_json::{Value, json};
 
 use super::query::Query;
@@ -112,7 +112,8 @@ impl<'a> Recorded<'a> {
         Ok((whole.count() >= least).then(|| whole.mean()))
     }
 
-    pub(crate) fn points(&self, metric: &str) -> Result<Vec<HistoryPoint>, StoreError> {
+    /// About [`POINTS`] points.
+    pub(crate) fn history(&self, metric: &str) -> Result<History, StoreError> {
         self.store.history(&self.query(metric, POINTS))
     }
 
@@ -123,7 +124,7 @@ impl<'a> Recorded<'a> {
         value: impl Fn(&HistoryPoint) -> f64,
         least: u64,
     ) -> Result<Series, StoreError> {
-        let points = self.points(metric)?;
+        let points = self.history(metric)?.points;
         let points = points.iter().map(|point| Point { at_ms: point.at_ms, value: value(point), count: point.count });
         Ok(Series::new(points, least))
     }
@@ -184,6 +185,11 @@ impl<'a> Recorded<'a> {
             memory_mb_per_hour: growth(&memory).map(|growth| growth.mb_per_hour),
         })
     }
+}
+
+/// The step of several series that are shown on one axis of time.
+pub(crate) fn longest_step_ms<'a>(all: impl IntoIterator<Item = &'a History>) -> u64 {
+    all.into_iter().map(|history| history.step_ms).max().unwrap_or(SHORTEST_STEP_MS)
 }
 
 /// A distribution in the API's form; `null` where nothing was measured.

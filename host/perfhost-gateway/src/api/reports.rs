@@ -12,12 +12,12 @@ use perfhost_analysis::trend::{Direction, trend};
 use perfhost_strategy::Scope;
 use perfhost_strategy::observation::metric;
 use perfhost_telemetry::store::MOST_DECISIONS;
-use perfhost_telemetry::{HistoryPoint, StoreError};
+use perfhost_telemetry::{History, HistoryPoint, StoreError};
 use serde_json::json;
 
 use super::comparing::{TurnedKnob, by_knob};
 use super::query::Query;
-use super::recorded::{self, DAY, Range, Recorded};
+use super::recorded::{self, DAY, Range, Recorded, longest_step_ms};
 use super::reply::{Reply, Trouble};
 use super::{aggregates, blocking, dashboard, findings, tuning};
 use crate::caching::now_ms;
@@ -298,16 +298,17 @@ type Line = (&'static str, &'static str, fn(&HistoryPoint) -> f64);
 
 fn plot(host: &Recorded<'_>, title: &str, lines: &[Line]) -> Result<Plot, StoreError> {
     let range = &host.range;
-    let step_ms = range.step_ms(recorded::POINTS);
+    let found: Vec<History> = lines.iter().map(|(_, metric, _)| host.history(metric)).collect::<Result<_, _>>()?;
+    let step_ms = longest_step_ms(&found);
     let first = range.from_ms / step_ms;
     let count = (range.to_ms.div_ceil(step_ms) - first) as usize;
     let mut curves = Vec::new();
-    for (name, metric, value) in lines {
+    for ((name, _, value), history) in lines.iter().zip(&found) {
         let mut values = vec![None; count];
-        for point in host.points(metric)? {
+        for point in &history.points {
             let at = (point.at_ms / step_ms).checked_sub(first).and_then(|at| values.get_mut(at as usize));
             if let Some(place) = at {
-                *place = Some(value(&point));
+                *place = Some(value(point));
             }
         }
         curves.push(Curve { name: (*name).to_owned(), values });

@@ -87,6 +87,24 @@ async fn whole_ranges_come_from_what_was_recorded() {
 }
 
 #[tokio::test]
+async fn a_series_says_the_step_that_it_has() {
+    let host = used(2).await;
+    let asked = async |step: &str| {
+        let path = format!("/api/metrics/historical?metric=response_time_ms&from=-2h&step={step}");
+        host.client().get(&path).await.json()
+    };
+    // Steps are made of windows of ten seconds, one minute, five minutes, an hour, a day.
+    for (step, used_ms) in [("10s", 10_000), ("15s", 20_000), ("90s", 120_000), ("7m", 600_000), ("61m", 7_200_000)] {
+        let found = asked(step).await;
+        assert_eq!(found["step_ms"], used_ms, "{step}");
+        assert_eq!(found["points"][0]["at_ms"].as_u64().unwrap() % used_ms, 0, "{step}");
+    }
+    let charts = host.client().get("/api/monitoring/dashboard/performance?from=-30d").await.json();
+    // A 288th of thirty days is two and a half hours.
+    assert_eq!(charts["step_ms"], 3 * 3_600_000);
+}
+
+#[tokio::test]
 async fn requests_are_profiled_and_the_phase_with_the_time_is_named() {
     let host = used(40).await;
     let profiles = host.client().get("/api/analysis/profile?limit=3&outcome=success").await.json();

@@ -34,6 +34,15 @@ pub struct HistoryQuery {
     pub step_ms: u64,
 }
 
+/// The answer to a [`HistoryQuery`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Distance of the points, in milliseconds: the one that was asked for, or the longer one that it was made.
+    pub step_ms: u64,
+    /// In order; none where nothing was measured.
+    pub points: Vec<HistoryPoint>,
+}
+
 /// The distribution over one step. For numbers per second and gauges, `count` is the seconds that were measured; for
 /// everything else, the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -71,14 +80,18 @@ impl HistoryQuery {
 }
 
 /// Answers a query that was checked.
-pub(super) fn read(connection: &Connection, query: &HistoryQuery) -> ReadResult<Vec<HistoryPoint>> {
-    let Some(source) = Source::of(connection, query)? else { return Ok(Vec::new()) };
-    let step_ms = query.step_ms.clamp(1, LONGEST_STEP_MS).next_multiple_of(source.length_ms());
+pub(super) fn read(connection: &Connection, query: &HistoryQuery) -> ReadResult<History> {
+    let step_of = |window_ms: u64| query.step_ms.clamp(1, LONGEST_STEP_MS).next_multiple_of(window_ms);
+    let Some(source) = Source::of(connection, query)? else {
+        return Ok(History { step_ms: step_of(RAW.length_ms), points: Vec::new() });
+    };
+    let step_ms = step_of(source.length_ms());
     let mut steps: BTreeMap<u64, DDSketch> = BTreeMap::new();
     source.windows(connection, (floor(query.from_ms, step_ms), query.to_ms), |start_ms, bytes| {
         merge_stored(steps.entry(floor(start_ms, step_ms)).or_default(), bytes);
     })?;
-    Ok(steps.iter().filter(|(_, sketch)| !sketch.is_empty()).map(|(at_ms, sketch)| point(*at_ms, sketch)).collect())
+    let measured = steps.iter().filter(|(_, sketch)| !sketch.is_empty());
+    Ok(History { step_ms, points: measured.map(|(at_ms, sketch)| point(*at_ms, sketch)).collect() })
 }
 
 /// The whole range of a checked query in one. It begins with the window that holds its beginning, not with the step: what
