@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::blocking;
 use super::query::Query;
-use super::recorded::{self, DAY, HOUR, LEAST_REQUESTS, Range, Recorded};
+use super::recorded::{self, DAY, HOUR, LEAST_REQUESTS, Range, Recorded, unit};
 use super::reply::{Reply, Trouble};
 use crate::caching::now_ms;
 use crate::services::Services;
@@ -173,8 +173,8 @@ fn looked_at(recorded: &Recorded<'_>, all: &[Looked]) -> Result<Value, StoreErro
             "points": series.len(),
             "baseline": baseline(&series),
             "trend": trend(&series),
-            "spikes": spikes(&series, &SpikeRule::default()),
-            "drift": drift(&series, &DriftRule::default()),
+            "spikes": spikes(&series, &SpikeRule::for_unit(unit(one.metric))),
+            "drift": drift(&series, &DriftRule::for_unit(unit(one.metric))),
             "forecast": one.limit.and_then(|limit| forecast(&series, limit)),
         });
     }

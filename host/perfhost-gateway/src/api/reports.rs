@@ -148,7 +148,7 @@ fn performance(host: &Recorded<'_>) -> Result<Section, StoreError> {
             trend.relative_change * 100.0
         ));
     }
-    if let Some(drift) = drift(&p95, &DriftRule::default()) {
+    if let Some(drift) = drift(&p95, &DriftRule::for_unit("ms")) {
         lines.push(format!(
             "Its level changed from {:.0} to {:.0} ms at {}.",
             drift.before,
@@ -156,7 +156,7 @@ fn performance(host: &Recorded<'_>) -> Result<Section, StoreError> {
             moment::written(drift.from_ms)
         ));
     }
-    for spike in spikes(&p95, &SpikeRule::default()).iter().take(5) {
+    for spike in spikes(&p95, &SpikeRule::for_unit("ms")).iter().take(5) {
         lines.push(format!(
             "Spike at {}: {:.0} ms where {:.0} were usual.",
             moment::written(spike.from_ms),
