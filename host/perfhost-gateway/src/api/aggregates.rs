@@ -34,9 +34,8 @@ pub(crate) async fn aggregated(services: &Arc<Services>, query: &Query) -> Resul
         let recorded = Recorded::new(&store, range);
         let mut metrics = Vec::new();
         for name in metric::ALL.iter().map(|metric| metric.name).chain(Phase::METRICS) {
-            let whole = recorded.distribution(name)?;
-            if !whole.is_empty() {
-                let mut one = summary(&whole);
+            let mut one = recorded.summary(name)?;
+            if !one.is_null() {
                 (one["name"], one["unit"]) = (json!(name), json!(unit(name)));
                 metrics.push(one);
             }
@@ -96,7 +95,7 @@ pub(crate) async fn model(services: &Arc<Services>, query: &Query, id: String) -
 pub(crate) fn compared(recorded: &Recorded<'_>) -> Result<Value, StoreError> {
     let mut figures = json!({});
     for name in COMPARED {
-        figures[name] = summary(&recorded.distribution(name)?);
+        figures[name] = recorded.summary(name)?;
     }
     Ok(figures)
 }

@@ -32,6 +32,10 @@ pub(crate) const POINTS: u64 = 288;
 
 const SHORTEST_STEP_MS: u64 = 10_000;
 
+/// Numbers per second. They are recorded second by second, so the sum is the number.
+const PER_SECOND: [&str; 3] =
+    [metric::REQUESTS_PER_SECOND, metric::TOKENS_PER_SECOND, metric::PROMPT_TOKENS_PER_SECOND];
+
 /// Boundaries of the histogram of response times, in milliseconds.
 const HISTOGRAM_MS: [f64; 6] = [0.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0];
 
@@ -104,6 +108,17 @@ impl<'a> Recorded<'a> {
     /// The distribution over the whole range.
     pub(crate) fn distribution(&self, metric: &str) -> Result<DDSketch, StoreError> {
         self.store.distribution(&self.query(metric, PARTS))
+    }
+
+    /// The distribution over the whole range in the API's form. A number per second is measured only while its scope is in
+    /// use, so its mean is the sum over the seconds of the range.
+    pub(crate) fn summary(&self, metric: &str) -> Result<Value, StoreError> {
+        let whole = self.distribution(metric)?;
+        let mut summary = summary(&whole);
+        if PER_SECOND.contains(&metric) && !whole.is_empty() {
+            summary["mean"] = json!(whole.sum() / (self.range.length_ms() as f64 / 1_000.0));
+        }
+        Ok(summary)
     }
 
     /// The mean over the whole range; `None` where fewer than `least` were measured.

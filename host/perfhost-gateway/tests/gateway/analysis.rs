@@ -87,6 +87,22 @@ async fn whole_ranges_come_from_what_was_recorded() {
 }
 
 #[tokio::test]
+async fn a_number_per_second_is_taken_over_the_whole_range() {
+    let host = used(40).await;
+    let (client, to_ms) = (host.client(), now_ms() + 1_000);
+    let range = format!("scope=local%2Fm&from={}&to={to_ms}", to_ms - 80_000);
+    let whole = client.get(&format!("/api/metrics/aggregated?{range}")).await.json();
+    assert_eq!(find(&whole["metrics"], "name", "requests_per_second")["mean"], 0.5);
+    let range = format!("from={}&to={to_ms}", to_ms - 400_000);
+    for (path, list) in [("metrics/models/m", "providers"), ("analysis/compare/models", "models")] {
+        let found = client.get(&format!("/api/{path}?{range}")).await.json();
+        assert_eq!(found[list][0]["requests_per_second"]["mean"], 0.1, "{path}");
+    }
+    let found = client.get(&format!("/api/analysis/compare/optimizations?{range}")).await.json();
+    assert_eq!(found["strategies"][0]["requests_per_second"]["mean"], 0.1);
+}
+
+#[tokio::test]
 async fn a_series_says_the_step_that_it_has() {
     let host = used(2).await;
     let asked = async |step: &str| {
