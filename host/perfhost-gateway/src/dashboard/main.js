@@ -30,7 +30,7 @@ const PERCENTILES = [["p50", "p50"], ["p95", "p95"], ["p99", "p99"]];
 /** Lines are [metric, figure, label, scope]; the scope is the chosen one where none is named. */
 const quantiles = (metric) => PERCENTILES.map(([figure, label]) => [metric, figure, label]);
 const CHARTS = [
-  { host: "latency-charts", id: "response-time", title: "Response time", unit: "ms", target: 2000, lines: quantiles("response_time_ms") },
+  { host: "latency-charts", id: "response-time", title: "Response time", unit: "ms", kpi: "response_time", lines: quantiles("response_time_ms") },
   { host: "latency-charts", id: "first-token", title: "Time to first token", unit: "ms", lines: quantiles("time_to_first_token_ms"), empty: "no streamed requests yet" },
   { host: "latency-charts", id: "token-time", title: "Time per output token", unit: "ms", lines: quantiles("time_per_output_token_ms"), empty: "no streamed requests yet" },
   { host: "traffic-charts", id: "tokens", title: "Generated tokens", unit: "tokens/s", lines: [["tokens_per_second", "mean", "mean"]] },
@@ -131,8 +131,10 @@ async function section(id, build) {
 /** The score of health with its reasons, from hosts that judge themselves. */
 async function judge() {
   if (absent.has("health")) return;
-  const health = (await get("/api/monitoring/dashboard/overview"))?.health;
+  const { health, kpis = [] } = (await get("/api/monitoring/dashboard/overview")) ?? {};
   if (!health) return absent.add("health");
+  cards.aim(kpis);
+  for (const { chart, kpi } of charts) chart.aim(kpis.find((one) => one.name === kpi)?.target);
   state.health = health;
   byId("reasons").hidden = !health.reasons.length;
   byId("reasons").textContent = `Health ${Math.round(health.score)} of 100: ${health.reasons.map((one) => one.reason).join("; ")}.`;
