@@ -106,7 +106,7 @@ function showDecisions(shown) {
   // Charts that are there already stay, so that an open table and the focus stay too.
   turned = wanted.map(({ chart, all }) => ({ chart: turned.find((one) => one.chart.title === chart.title)?.chart ?? chart, all }));
   byId("knob-charts").replaceChildren(...turned.map(({ chart }) => chart.node));
-  for (const { chart, all } of turned) chart.set({ ...shown, step: 1, lines: [steps(all, shown)], marks: marks(all.filter((one) => one.at_ms >= shown.from && one.at_ms <= shown.to), units) });
+  for (const { chart, all } of turned) chart.set({ ...shown, step: 1, lines: [steps(all, shown, state.knobs)], marks: marks(all.filter((one) => one.at_ms >= shown.from && one.at_ms <= shown.to), units) });
   const open = byId("knobs").querySelector("details")?.open;
   byId("knobs").replaceChildren(fleet.knobs(state.knobs));
   byId("knobs").querySelector("details").open = open ?? false;
