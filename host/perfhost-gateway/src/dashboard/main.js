@@ -169,6 +169,8 @@ function replace(id, nodes) {
 
 function scopes(status) {
   const names = (status.providers ?? []).flatMap((one) => [one.name, ...one.models.slice(0, 50).map((model) => `${one.name}/${model}`)]);
+  // The chosen one stays when it is not served any more: the charts show it, and its history is still there.
+  if (state.scope && !names.includes(state.scope)) names.push(state.scope);
   const known = [...byId("scope").options].slice(1).map((option) => option.value);
   if (names.join("\n") === known.join("\n")) return;
   byId("scope").replaceChildren(element("option", { value: "" }, "whole host"), ...names.map((name) => element("option", { value: name, selected: name === state.scope }, name)));
