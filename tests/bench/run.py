@@ -3,6 +3,7 @@
 
     python3 tests/bench/run.py [--seconds 4] [--rounds 3] [--only perfhost,nginx] [--swap-seconds 20] [--calls 1000000] [--json FILE]
     python3 tests/bench/run.py --only experiments [--experiment-runs 1000]
+    python3 tests/bench/run.py --only watching [--watching-seconds 150]
 
 Every round measures every target in turn, so that a machine whose speed drifts drifts for all; the median of the rounds
 counts. nginx and vllm-router are measured where they are installed (PATH, or VLLM_ROUTER for the second).
@@ -13,23 +14,15 @@ import json
 import os
 import shutil
 import signal
-import socket
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import strategies
 import swaps
-
-ROOT = Path(__file__).resolve().parents[2]
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-BENCH, PERFHOST = TARGET / "perfhost-bench", TARGET / "perfhost"
-TICKS = os.sysconf("SC_CLK_TCK")
+import watching
+from target import BENCH, PERFHOST, ROOT, TARGET, Target, free_port, memory_mib, start
 
 NGINX = """
 worker_processes {workers}; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -44,89 +37,6 @@ http {{
   }}
 }}
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def descendants(pid):
-    """A process and all that it started."""
-    found = [pid]
-    for child in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            for inner in child.read_text().split():
-                found += descendants(int(inner))
-        except OSError:
-            pass
-    return found
-
-
-def cpu_seconds(pid):
-    total = 0
-    for one in descendants(pid):
-        try:
-            fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-        except OSError:
-            pass
-    return total / TICKS
-
-
-def memory_mib(pid):
-    """Proportional set size: shared pages counted once."""
-    total = 0
-    for one in descendants(pid):
-        try:
-            for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1])
-        except OSError:
-            pass
-    return total / 1024
-
-
-class Target:
-    """One thing to measure: a port, and the process behind it (None for the provider itself)."""
-
-    def __init__(self, name, port, process):
-        self.name, self.port, self.process = name, port, process
-        self.results, self.idle_mib, self.loaded_mib = {}, None, None
-
-    def wait(self, path="/v1/models"):
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2).read()
-                return self
-            except urllib.error.HTTPError:
-                return self
-            except OSError:
-                time.sleep(0.1)
-        sys.exit(f"{self.name} does not answer")
-
-    def load(self, kind, seconds, *flags):
-        before = cpu_seconds(self.process.pid) if self.process else 0.0
-        output = subprocess.run(
-            [BENCH, "load", "--port", str(self.port), "--seconds", str(seconds), "--warm-up", "0.5", *flags],
-            capture_output=True, text=True)
-        if output.returncode != 0:
-            print(f"{self.name}: {kind}: {output.stderr.strip()}", file=sys.stderr)
-            return
-        result = json.loads(output.stdout)
-        if self.process:
-            result["cpu_us_per_request"] = (cpu_seconds(self.process.pid) - before) * 1e6 / (result["requests"] * (seconds + 0.5) / seconds)
-        self.results.setdefault(kind, []).append(result)
-
-    def median(self, kind, figure):
-        values = [one[figure] for one in self.results.get(kind, []) if figure in one]
-        return statistics.median(values) if values else None
-
-
-def start(command, folder, name, **options):
-    log = open(Path(folder) / f"{name}.log", "wb")
-    return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, **options)
 
 
 def targets(folder, only):
@@ -209,6 +119,26 @@ def show(all_targets):
             print(f"\n{target.name}: a cache hit takes {target.median('hit', 'p50_us'):.0f} us (p50), {target.median('hit', 'p99_us'):.0f} us (p99)")
 
 
+def end(processes):
+    for process in processes:
+        os.killpg(process.pid, signal.SIGTERM)
+    for process in processes:
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def watch(rounds, seconds, memory_seconds):
+    """What recording requests costs, on hosts of its own."""
+    processes = []
+    with tempfile.TemporaryDirectory(prefix="perfhost-bench-") as folder:
+        try:
+            return watching.measure(folder, processes, rounds, seconds, memory_seconds)
+        finally:
+            end(processes)
+
+
 def history_queries():
     """What a question to thirty days of history costs, from telemetry's own measurement."""
     program = TARGET / "examples" / "history_queries"
@@ -246,6 +176,7 @@ def main():
     parser.add_argument("--only", type=lambda text: text.split(","), default=[])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--swap-seconds", type=float, default=20, help="0 for no swaps")
+    parser.add_argument("--watching-seconds", type=float, default=150, help="of requests to 2,000 series; windows hold 120")
     parser.add_argument("--experiment-runs", type=int, default=1000, help="runs with equal arms, of each kind; 0 for none")
     parser.add_argument("--calls", type=int, default=1_000_000, help="plans one after another, in each language")
     options = parser.parse_args()
@@ -254,6 +185,12 @@ def main():
         return
     build = ["cargo", "build", "--release", "--locked", "--package", "perfhost", "--package", "perfhost-bench"]
     subprocess.run(build, cwd=ROOT, check=True)
+    if options.only == ["watching"]:
+        watched = watch(options.rounds, options.seconds, options.watching_seconds)
+        watching.show(watched)
+        if options.json:
+            options.json.write_text(json.dumps({"watching": watched}, indent=1))
+        return
     for package, example in [("perfhost-wasm", "strategy_calls"), ("perfhost-telemetry", "history_queries")]:
         subprocess.run(["cargo", "build", "--release", "--locked", "--package", package, "--example", example], cwd=ROOT, check=True)
     processes = []
@@ -267,16 +204,13 @@ def main():
             measure(found, options.rounds, options.seconds)
             swapped = swap(folder, processes, options.swap_seconds)
         finally:
-            for process in processes:
-                os.killpg(process.pid, signal.SIGTERM)
-            for process in processes:
-                try:
-                    process.wait(15)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
+            end(processes)
     show(found)
     if swapped:
         swaps.show(swapped)
+    watched = None if options.only else watch(options.rounds, options.seconds, options.watching_seconds)
+    if watched:
+        watching.show(watched)
     built_in = next((ROOT / "target" / "guests").glob("**/guest/balanced.wasm"), None)
     calls = strategies.measure(TARGET / "examples" / "strategy_calls", options.calls, built_in)
     strategies.show(calls)
@@ -288,7 +222,7 @@ def main():
     if options.experiment_runs and (not options.only or "experiments" in options.only):
         experiments(options.experiment_runs)
     if options.json:
-        options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "swaps": swapped, "strategy_calls": calls, "history_queries": queries}, indent=1))
+        options.json.write_text(json.dumps({"targets": {one.name: one.results for one in found}, "swaps": swapped, "watching": watched, "strategy_calls": calls, "history_queries": queries}, indent=1))
 
 
 if __name__ == "__main__":

@@ -65,6 +65,11 @@ class Host:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
+    def api_text(self, path):
+        """The answer to a GET as it comes."""
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            return answer.read().decode()
+
     def client(self, **options):
         """An OpenAI client that does not retry: a failure must show."""
         return openai.OpenAI(base_url=self.url + "/v1", api_key="unused", max_retries=0, timeout=120, **options)

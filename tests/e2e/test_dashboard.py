@@ -4,13 +4,17 @@ import json
 import re
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import browser
+import graphics
 import pytest
 from host import Host, wait_for
 from load import Load
+from slow_provider import MODEL as SLOW_MODEL
+from slow_provider import SlowProvider
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -104,6 +108,29 @@ def test_present_figures_are_those_of_the_live_feed(busy, open_page):
     assert float(cards["card-cpu"]) == event["resources"]["host"]["cpu_share"]
 
 
+def test_graphics_processors_have_cards_a_chart_and_gauges_only_where_there_are_any(start, tmp_path, open_page):
+    shown = "() => ['#card-gpu', '#card-gpu-memory', '#gpu'].map((id) => document.querySelector(id).checkVisibility())"
+    host = start(model=None)
+    page = open_page(host)
+    page.wait_for_selector("#processes table")
+    has_gpu = bool(host.api("/api/system/resources")["gpus"])
+    assert page.evaluate(shown) == [has_gpu] * 3
+    assert (page.locator("#processes meter").count() > 0) == has_gpu
+
+    host = start(model=None, environment=graphics.environment(tmp_path))
+    page = open_page(host)
+    page.wait_for_selector("#processes meter")
+    assert page.evaluate(shown) == [True] * 3
+    assert page.locator("#card-gpu .value").get_attribute("data-value") == "0.63"
+    assert float(page.locator("#card-gpu-memory .value").get_attribute("data-value")) == 21 / 80
+    gauges = page.locator("#processes meter").evaluate_all("(all) => all.map((one) => [one.value, one.max])")
+    assert gauges[:2] == [[0.63, 1], [21 * 2**30, 80 * 2**30]]
+    table = page.locator("#processes").inner_text()
+    assert "NVIDIA H100 (nvidia 0)" in table and "58 °C" in table and "313 W" in table
+    page.wait_for_selector("#gpu .line, #gpu .dot", timeout=60_000)
+    page.screenshot(path=SCREENSHOTS / "dashboard-graphics.png", full_page=True)
+
+
 def test_history_and_histogram_are_those_of_the_api(busy, open_page):
     with open_page(busy).expect_request(re.compile(r"historical\?metric=response_time_ms")) as asked:
         pass
@@ -138,6 +165,54 @@ def test_the_page_follows_what_happens(busy, open_page):
     assert before > 0
     busy.client().completions.create(model=busy.model, prompt="Something new", max_tokens=2)
     wait_for("the page to show it", lambda: total() == before + 1)
+
+
+def test_causes_and_cache_are_those_of_the_range_and_outlive_the_host(tmp_path, open_page):
+    data = tmp_path / "data"
+
+    def asked(path, body):
+        try:
+            host.api(path, "POST", body)
+        except urllib.error.HTTPError as error:
+            # Who leaves before the end of the answer has cancelled.
+            error.read()
+            return error.code
+        return 200
+
+    with SlowProvider() as provider:
+        host = Host(data, ["--upstream", provider.url, "--set", "retries=0"], model=None)
+        host.wait_until_ready()
+        body = lambda prompt: json.dumps({"model": SLOW_MODEL, "prompt": prompt, "temperature": 0}).encode()
+        wait_for("the model", lambda: host.api("/v1/models")["data"])
+        assert [asked("/v1/completions", body("same")) for _ in range(3)] == [200, 200, 200]
+        assert asked("/v1/completions", b"{") == 400
+        provider.fails = True
+        assert [asked("/v1/completions", body(f"other {at}")) for at in range(2)] == [500, 500]
+        wait_for("history to have it all", lambda: sum(one["count"] for one in host.api("/api/metrics/aggregated?from=-15m")["outcomes"]) == 6)
+        host.stop()
+        # Nothing has happened since this start; the range still knows.
+        host = Host(data, ["--upstream", provider.url], model=None)
+        host.wait_until_ready()
+        try:
+            told = host.api("/api/metrics/aggregated?from=-15m")
+            assert {one["outcome"]: one["count"] for one in told["outcomes"] if one["count"]} == {"success": 3, "upstream_error": 2, "client_error": 1}
+            assert (told["cache"]["hits"], told["cache"]["misses"], told["cache"]["output_tokens_saved"]) == (2, 3, 4)
+            page = open_page(host)
+            page.wait_for_selector("#causes[data-total='6']")
+            shown = page.evaluate("""() => Object.fromEntries([...document.querySelectorAll("#causes li")].map((one) => [one.dataset.outcome, Number(one.dataset.count)]))""")
+            assert shown == {one["outcome"]: one["count"] for one in told["outcomes"] if one["count"] and one["outcome"] != "success"}
+            saved = page.evaluate("""() => Object.fromEntries([...document.querySelectorAll("#cache-figures dd")].map((one) => [one.dataset.figure, Number(one.dataset.value)]))""")
+            assert saved == {name: told["cache"][name] for name in saved} and len(saved) == 6
+            page.locator("#ranges input[value='30d']").check(force=True)
+            page.wait_for_selector("#causes[data-total='6']")
+            page.screenshot(path=SCREENSHOTS / "dashboard-causes.png", full_page=True)
+            # The commands go by the range as well.
+            assert host.command("cache", "--since", "-15m")["range"]["hits"] == 2
+            assert host.command("cache", "--since", "-1s")["cache"]["hits"] == 0
+            sections = {one["title"]: one["rows"] for one in host.command("report")["sections"]}
+            assert ["upstream error", "2", "33.33 %", "0"] in sections["What requests came to"]
+        finally:
+            host.stop()
 
 
 def test_zoom_keys_and_colours(busy, open_page):
@@ -231,7 +306,7 @@ def test_without_requests_it_says_so_and_without_a_host_as_well(start, open_page
     host = start(model=None)
     page = open_page(host)
     page.wait_for_selector("#causes[data-total='0']")
-    assert "No requests yet" in page.locator("#causes").inner_text()
+    assert "No requests in this range" in page.locator("#causes").inner_text()
     page.wait_for_selector("#response-time .empty:text('no requests yet')")
     page.wait_for_selector("#histogram .empty:text('no requests yet')")
     assert "No provider yet" in page.locator("#providers").inner_text()

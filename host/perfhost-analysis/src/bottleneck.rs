@@ -41,6 +41,8 @@ pub struct Evidence {
     pub cpu_usage: Option<f64>,
     /// Share of the machine's memory in use.
     pub memory_usage: Option<f64>,
+    /// Share of the time in which the busiest graphics processor computed.
+    pub gpu_usage: Option<f64>,
     /// Share of cacheable requests answered from the cache.
     pub cache_hit_rate: Option<f64>,
     /// Mean milliseconds for each token of an answer.
@@ -56,7 +58,8 @@ pub struct Bottleneck {
     pub share: f64,
     /// Its mean milliseconds.
     pub mean_ms: f64,
-    /// What is short: `admission`, `engine_slots`, `processor`, `memory`, `generation`, `provider`, `network` or `host`.
+    /// What is short: `admission`, `engine_slots`, `processor`, `gpu`, `memory`, `generation`, `provider`, `network` or
+    /// `host`.
     pub cause: &'static str,
     /// Figures that say so, in words.
     pub evidence: Vec<String>,
@@ -110,6 +113,10 @@ fn explain(time: PhaseTime, share: f64, known: &Evidence) -> Bottleneck {
                 "add engine slots (engine_slots), or lower concurrency_limit so that requests wait in order",
             ),
             (false, true) => ("processor", "use a smaller model or variant, shorter prompts, or prompt-cache reuse"),
+            (false, false) if is_gpu_full(known, &mut evidence) => (
+                "gpu",
+                "reading prompts is bound by the graphics processor: shorter prompts, prompt-cache reuse, a smaller model, or another provider",
+            ),
             (false, false) => (
                 "provider",
                 "the provider reads prompts slowly: reuse prompt caches, shorten prompts, or prefer another provider",
@@ -122,6 +129,10 @@ fn explain(time: PhaseTime, share: f64, known: &Evidence) -> Bottleneck {
                 (true, false) => (
                     "processor",
                     "generation is bound by the machine: a smaller or quantized variant, fewer slots at once, or another provider",
+                ),
+                (false, false) if is_gpu_full(known, &mut evidence) => (
+                    "gpu",
+                    "generation is bound by the graphics processor: a smaller or quantized variant, fewer slots at once, or another provider",
                 ),
                 (false, false) => (
                     "generation",
@@ -160,6 +171,12 @@ fn engine_is_full(known: &Evidence, evidence: &mut Vec<String>) -> bool {
 fn is_processor_full(known: &Evidence, evidence: &mut Vec<String>) -> bool {
     let full = known.cpu_usage.filter(|usage| *usage >= 0.85);
     evidence.extend(full.map(|usage| format!("the processor is {:.0} % busy", usage * 100.0)));
+    full.is_some()
+}
+
+fn is_gpu_full(known: &Evidence, evidence: &mut Vec<String>) -> bool {
+    let full = known.gpu_usage.filter(|usage| *usage >= 0.85);
+    evidence.extend(full.map(|usage| format!("the graphics processor is {:.0} % busy", usage * 100.0)));
     full.is_some()
 }
 
@@ -208,6 +225,14 @@ mod tests {
         let evidence =
             Evidence { requests: 50, memory_usage: Some(0.97), cpu_usage: Some(0.97), ..Evidence::default() };
         assert_eq!(bottlenecks(&generating, &evidence)[0].cause, "memory");
+        for (phases, without) in [(&waiting, "provider"), (&generating, "generation")] {
+            for (gpu_usage, expected) in [(None, without), (Some(0.5), without), (Some(0.95), "gpu")] {
+                let found = bottlenecks(phases, &Evidence { requests: 50, gpu_usage, ..Evidence::default() });
+                assert_eq!(found[0].cause, expected);
+                let is_told = found[0].evidence.iter().any(|line| line == "the graphics processor is 95 % busy");
+                assert_eq!(is_told, expected == "gpu");
+            }
+        }
     }
 
     #[test]

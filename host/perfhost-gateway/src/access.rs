@@ -4,6 +4,7 @@
 //! that posts to `/api` (stopped by the content type and the origin), and a name of the attacker's that resolves to
 //! 127.0.0.1 (stopped by the host name).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::{HeaderMap, Method, header};
@@ -19,6 +20,10 @@ pub struct AccessPolicy {
     /// Host names, besides those of loopback, under which clients without a token may call.
     pub hosts: Vec<String>,
 }
+
+/// Headers besides `authorization` by which providers tell who asks. They pass to a provider that has no key of its own.
+const CREDENTIALS: [&str; 6] =
+    ["api-key", "cookie", "openai-organization", "openai-project", "x-api-key", "x-goog-api-key"];
 
 /// Why a request was turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -41,8 +46,23 @@ impl AccessPolicy {
     /// Checks a request to `/v1`.
     pub fn check_models(&self, headers: &HeaderMap) -> Result<(), Denied> {
         match &self.api_key {
-            Some(key) => has_bearer(headers, key).then_some(()).ok_or(Denied::WrongToken("api key")),
-            None => self.check_host(headers),
+            Some(key) => return has_bearer(headers, key).then_some(()).ok_or(Denied::WrongToken("api key")),
+            None => self.check_host(headers)?,
+        }
+        // Any page may send a plain POST here, and spend what a provider's key pays for, though it cannot read the answer.
+        match headers.get(header::ORIGIN) {
+            Some(origin) if !self.is_known_origin(origin.as_bytes(), headers) => Err(Denied::ForeignOrigin),
+            _ => Ok(()),
+        }
+    }
+
+    /// This host itself, a page of this machine or of a configured host, or a program that is no web page.
+    fn is_known_origin(&self, origin: &[u8], headers: &HeaderMap) -> bool {
+        let Ok(text) = std::str::from_utf8(origin) else { return false };
+        match text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) {
+            Some(host) => is_same_origin(origin, headers) || self.is_known_name(without_port(host)),
+            // A sandboxed frame of any page says "null".
+            None => text.contains("://"),
         }
     }
 
@@ -88,8 +108,11 @@ impl AccessPolicy {
         // Programs may leave the header out; browsers never do.
         let Some(host) = headers.get(header::HOST) else { return Ok(()) };
         let name = without_port(host.to_str().map_err(|_| Denied::UnknownHost)?);
-        let is_known = is_loopback(name) || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name));
-        is_known.then_some(()).ok_or(Denied::UnknownHost)
+        self.is_known_name(name).then_some(()).ok_or(Denied::UnknownHost)
+    }
+
+    fn is_known_name(&self, name: &str) -> bool {
+        is_loopback(name) || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 }
 
@@ -103,9 +126,24 @@ impl std::fmt::Debug for AccessPolicy {
     }
 }
 
-/// What separates one client's cached answers from another's: the credentials it sent.
-pub(crate) fn tenant(headers: &HeaderMap) -> &[u8] {
-    headers.get(header::AUTHORIZATION).map_or(b"", |value| value.as_bytes())
+/// What separates one client's cached answers from another's: the credentials it sent, and what stands behind the `?`.
+pub(crate) fn tenant<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Cow<'a, [u8]> {
+    let authorization = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+    let others = headers.iter().filter(|(name, _)| CREDENTIALS.contains(&name.as_str()));
+    let others = others.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    let mut others = others.chain(query.map(|query| (&b"?"[..], query.as_bytes()))).peekable();
+    if others.peek().is_none() {
+        return Cow::Borrowed(authorization);
+    }
+    // Each with its length, so that no two lists look alike; a plain authorization cannot hold a zero.
+    let mut all = b"\0".to_vec();
+    for (name, value) in std::iter::once((&b"authorization"[..], authorization)).chain(others) {
+        for part in [name, value] {
+            all.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            all.extend_from_slice(part);
+        }
+    }
+    Cow::Owned(all)
 }
 
 fn has_bearer(headers: &HeaderMap, expected: &str) -> bool {
@@ -166,6 +204,40 @@ mod tests {
             assert_eq!(policy.check_models(&headers), Err(Denied::UnknownHost), "{host}");
         }
         assert_eq!(policy.check_models(&HeaderMap::new()), Ok(()));
+    }
+
+    #[test]
+    fn pages_of_other_sites_do_not_spend_a_providers_key() {
+        let policy = AccessPolicy { hosts: vec!["box.lan".to_owned()], ..AccessPolicy::default() };
+        let check =
+            |origin: &'static str| policy.check_models(&headers(&[("host", "localhost:8900"), ("origin", origin)]));
+        for ours in
+            ["http://localhost:3000", "http://127.0.0.1", "https://box.lan", "vscode-webview://x", "app://obsidian.md"]
+        {
+            assert_eq!(check(ours), Ok(()), "{ours}");
+        }
+        for foreign in ["https://evil.example", "http://localhost.evil.example", "null", ""] {
+            assert_eq!(check(foreign), Err(Denied::ForeignOrigin), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn every_credential_and_the_query_tell_tenants_apart() {
+        let of = |list: &[(&'static str, &'static str)], query| tenant(&headers(list), query).into_owned();
+        assert_eq!(of(&[("authorization", "Bearer a"), ("accept", "*/*")], None), b"Bearer a");
+        let different = [
+            of(&[], None),
+            of(&[("authorization", "Bearer a")], None),
+            of(&[("api-key", "a")], None),
+            of(&[("x-api-key", "a")], None),
+            of(&[("api-key", "a"), ("x-api-key", "a")], None),
+            of(&[("openai-organization", "a")], None),
+            of(&[], Some("api-version=1")),
+            of(&[], Some("api-version=2")),
+        ];
+        for (at, one) in different.iter().enumerate() {
+            assert!(!different[at + 1..].contains(one), "{one:?}");
+        }
     }
 
     #[test]

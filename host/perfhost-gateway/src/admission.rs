@@ -123,9 +123,14 @@ impl Admission {
         self.take_place(|queued| queued == 0).then(|| self.permit())
     }
 
-    /// A place: at once, or after waiting in the queue. Refuses at once when the queue is full. May be dropped at any
-    /// point; a place granted in the same moment is given back.
-    pub async fn acquire(self: &Arc<Self>, settings: &Settings, priority: i32) -> Result<Permit, Refusal> {
+    /// A place: at once, or after waiting in the queue, until `deadline` at most. Refuses at once when the queue is full. May
+    /// be dropped at any point; a place granted in the same moment is given back.
+    pub async fn acquire(
+        self: &Arc<Self>,
+        settings: &Settings,
+        priority: i32,
+        deadline: Instant,
+    ) -> Result<Permit, Refusal> {
         self.apply(settings);
         if let Some(permit) = self.try_acquire() {
             return Ok(permit);
@@ -134,7 +139,8 @@ impl Admission {
             Entry::Admitted(permit) => return Ok(permit),
             Entry::Waiting(waiter) => waiter,
         };
-        let granted = tokio::time::timeout(settings.queue_wait, &mut waiter.granted).await;
+        let longest = settings.queue_wait.min(deadline.saturating_duration_since(Instant::now()));
+        let granted = tokio::time::timeout(longest, &mut waiter.granted).await;
         if let Ok(Ok(permit)) = granted {
             return Ok(permit);
         }
@@ -142,10 +148,7 @@ impl Admission {
         waiter.leave();
         match waiter.granted.try_recv() {
             Ok(permit) => Ok(permit),
-            Err(_) => Err(Refusal::WaitedTooLong {
-                waited: settings.queue_wait,
-                retry_after: self.retry_after(self.queued()),
-            }),
+            Err(_) => Err(Refusal::WaitedTooLong { waited: longest, retry_after: self.retry_after(self.queued()) }),
         }
     }
 

@@ -3,7 +3,7 @@
 //! - `route`: the table of all paths, which `openapi` describes
 //! - `query`: strict query strings: what is not known is refused with what is
 //! - `reply`: answers, and errors as `{"error":{"code","message"}}`
-//! - `recorded`: what history says of a range, for those below
+//! - `recorded`, `counted`: what history says of a range, for those below
 //! - `aggregates`, `dashboard`, `findings`, `comparing`, `capacity`, `profile`, `tuning`, `reports`: what it means
 //! - `system`, `metrics`, `strategies`, `decisions`, `experiments`, `alerts`, `cache`: the other handlers
 //! - `stream`, `websocket`: the live feed
@@ -16,6 +16,7 @@ mod alerts;
 mod cache;
 mod capacity;
 mod comparing;
+mod counted;
 mod dashboard;
 mod decisions;
 mod experiments;
@@ -103,13 +104,14 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
         Endpoint::Analyse => findings::analyse(services, &query, named).await,
         Endpoint::DailyReport => reports::report(services, &query, Period::Day).await,
         Endpoint::WeeklyReport => reports::report(services, &query, Period::Week).await,
-        Endpoint::Tune => tuning::tune(services, &query, named).await,
+        Endpoint::Tune => tuning::tune(services, &query, named, request).await,
         Endpoint::Strategies => strategies::list(services).await,
         Endpoint::LoadStrategy => strategies::load(services, &query, request).await,
         Endpoint::StrategyHistory => strategies::history(services, &query).await,
         Endpoint::Rollback => strategies::rollback(services, request).await,
         Endpoint::Knobs => strategies::knobs(services).await,
         Endpoint::Decisions => decisions::list(services, &query).await,
+        Endpoint::DecisionSummary => decisions::summary(services, &query).await,
         Endpoint::DecisionSpan => decisions::span(services, &query).await,
         Endpoint::DecisionCycles => decisions::cycles(services, &query).await,
         Endpoint::Experiments => experiments::list(services, &query).await,
@@ -126,7 +128,7 @@ async fn answer(services: &Arc<Services>, request: Request<Incoming>) -> Result<
         Endpoint::Silence => alerts::silence(services, named, request).await,
         Endpoint::EndSilence => alerts::end_silence(services, named).await,
         Endpoint::TestChannel => alerts::test(services, named).await,
-        Endpoint::CacheStats => Ok(cache::stats(services)),
+        Endpoint::CacheStats => cache::stats(services, &query).await,
         Endpoint::ClearCache => Ok(cache::clear(services)),
     }
 }

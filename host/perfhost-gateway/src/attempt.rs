@@ -32,8 +32,8 @@ pub(crate) struct Attempts {
     /// The fleet's provider indexes, best first; at least one.
     pub(crate) order: Vec<usize>,
     pub(crate) outbound: Outbound,
-    /// For each attempt.
-    pub(crate) first_byte_timeout: Duration,
+    /// The plan's, for attempts after which another provider would be tried: no plan ends a request.
+    pub(crate) planned_first_byte_timeout: Option<Duration>,
     /// For all of them and the answer.
     pub(crate) deadline: Instant,
     pub(crate) hedge_after: Option<Duration>,
@@ -46,6 +46,9 @@ pub(crate) struct Answered {
     pub(crate) sent: Sent,
 }
 
+/// A plan's limit on the first byte is no shorter than the knob of that name may be.
+const LEAST_FIRST_BYTE_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// A failed attempt.
 struct Missed {
     provider: usize,
@@ -56,8 +59,10 @@ enum Cause {
     Upstream(UpstreamError),
     /// The provider answered, with a status that another one may do better than.
     Status(Box<Answered>),
-    FirstByteTimeout,
+    FirstByteTimeout(Duration),
     TotalTimeout,
+    /// There was no time left to send it.
+    TooLate,
 }
 
 impl Attempts {
@@ -68,15 +73,7 @@ impl Attempts {
         let mut tried = 0;
         let mut attempts = 0;
         loop {
-            // Another provider is tried at once; the same one again after a pause.
-            if let Some(again) = (tried >= self.order.len()).then(|| tried - self.order.len()) {
-                let pause = self.view.settings.retry_backoff.saturating_mul(1 << again.min(16));
-                if Instant::now() + pause >= self.deadline {
-                    return Err((self.provider(tried), self.total_timeout()));
-                }
-                sleep(pause).await;
-            }
-            let (outcome, used) = self.attempt(tried).await;
+            let (outcome, used) = self.attempt(tried, attempts < retries).await;
             tried += used;
             attempts += 1;
             let has_other = tried < self.order.len();
@@ -86,29 +83,39 @@ impl Attempts {
             };
             let may_retry = attempts <= retries
                 && match &missed.cause {
-                    Cause::Upstream(UpstreamError::Target { .. }) | Cause::TotalTimeout => false,
+                    Cause::Upstream(UpstreamError::Target { .. }) | Cause::TotalTimeout | Cause::TooLate => false,
                     Cause::Upstream(_) => true,
                     // It is slow or unwell: again would be no better, another may be.
-                    Cause::Status(_) | Cause::FirstByteTimeout => has_other,
+                    Cause::Status(_) | Cause::FirstByteTimeout(_) => has_other,
                 };
-            if !may_retry {
+            // Another provider is tried at once; the same one again after a pause, if there is time for it.
+            let again = tried.checked_sub(self.order.len());
+            let pause = again.map(|again| self.view.settings.retry_backoff.saturating_mul(1 << again.min(16)));
+            if !may_retry || pause.is_some_and(|pause| Instant::now() + pause >= self.deadline) {
                 return self.give_up(missed);
             }
             self.note_failure(&missed);
+            if let Some(pause) = pause {
+                sleep(pause).await;
+            }
         }
     }
 
     /// One attempt, hedged if the plan says so. Returns how many places of the order it used.
-    async fn attempt(&self, place: usize) -> (Result<Answered, Missed>, usize) {
-        let provider = self.provider(place);
+    async fn attempt(&self, place: usize, may_retry: bool) -> (Result<Answered, Missed>, usize) {
+        let timeout = |place: usize| {
+            let planned = self.planned_first_byte_timeout.filter(|_| may_retry && place + 1 < self.order.len());
+            planned.map_or(self.view.settings.first_byte_timeout, |planned| planned.max(LEAST_FIRST_BYTE_TIMEOUT))
+        };
         let hedge = self.hedge_after.filter(|_| place + 1 < self.order.len());
-        let Some(hedge_after) = hedge else { return (self.send(provider).await, 1) };
-        let first = pin!(self.send(provider));
+        let first = self.send(self.provider(place), timeout(place));
+        let Some(hedge_after) = hedge else { return (first.await, 1) };
+        let first = pin!(first);
         let first = match select(first, pin!(sleep(hedge_after))).await {
             Either::Left((outcome, _)) => return (outcome, 1),
             Either::Right(((), first)) => first,
         };
-        let second = pin!(self.send(self.provider(place + 1)));
+        let second = pin!(self.send(self.provider(place + 1), timeout(place + 1)));
         // The one that is dropped here is cancelled upstream.
         let outcome = match select(first, second).await {
             Either::Left((Ok(answered), _)) | Either::Right((Ok(answered), _)) => Ok(answered),
@@ -118,16 +125,22 @@ impl Attempts {
         (outcome, 2)
     }
 
-    async fn send(&self, index: usize) -> Result<Answered, Missed> {
+    async fn send(&self, index: usize, first_byte_timeout: Duration) -> Result<Answered, Missed> {
         let missed = |cause| Missed { provider: index, cause };
         let provider = &self.view.fleet.providers[index];
         let settings = &self.view.providers[index].settings;
-        let first_byte_deadline = Instant::now() + self.first_byte_timeout;
+        let now = Instant::now();
+        if now >= self.deadline {
+            return Err(missed(Cause::TooLate));
+        }
+        let first_byte_deadline = now + first_byte_timeout;
         let sending = self.worker.client().send(provider, settings, self.outbound.request());
         let sent = match timeout_at(first_byte_deadline.min(self.deadline), sending).await {
             Ok(Ok(sent)) => sent,
             Ok(Err(error)) => return Err(missed(Cause::Upstream(error))),
-            Err(_) if first_byte_deadline < self.deadline => return Err(missed(Cause::FirstByteTimeout)),
+            Err(_) if first_byte_deadline < self.deadline => {
+                return Err(missed(Cause::FirstByteTimeout(first_byte_timeout)));
+            }
             Err(_) => return Err(missed(Cause::TotalTimeout)),
         };
         let is_unwell = matches!(sent.response.status(), StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE);
@@ -147,10 +160,10 @@ impl Attempts {
                 Failure::EngineRestarting { provider: provider.name().to_owned() }
             }
             Cause::Upstream(error) => Failure::Upstream(error),
-            Cause::FirstByteTimeout => {
-                Failure::FirstByteTimeout { provider: provider.name().to_owned(), after: self.first_byte_timeout }
-            }
+            Cause::FirstByteTimeout(after) => Failure::FirstByteTimeout { provider: provider.name().to_owned(), after },
             Cause::TotalTimeout => self.total_timeout(),
+            // Says nothing of the provider.
+            Cause::TooLate => return Err((missed.provider, self.total_timeout())),
         };
         provider.note_failure();
         Err((missed.provider, failure))
@@ -164,8 +177,8 @@ impl Attempts {
             Cause::Status(answered) => {
                 tracing::debug!(provider = provider.name(), status = %answered.sent.response.status(), "trying another");
             }
-            Cause::FirstByteTimeout => tracing::debug!(provider = provider.name(), "too slow; trying another"),
-            Cause::TotalTimeout => {}
+            Cause::FirstByteTimeout(_) => tracing::debug!(provider = provider.name(), "too slow; trying another"),
+            Cause::TotalTimeout | Cause::TooLate => {}
         }
     }
 

@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use perfhost_strategy::Proposal;
+use perfhost_strategy::decision::Decision;
+use perfhost_telemetry::{ExtraMetric, GpuResources};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -166,17 +169,27 @@ pub trait Control: Send + Sync + 'static {
     /// Every knob with its value, for `GET /api/knobs`.
     fn knobs(&self) -> Value;
 
+    /// Puts changes before the guard as if a strategy had asked for them, with `author` in the decision log; a decision for
+    /// each, in order. For `POST /api/optimization/{what}/tune`.
+    fn propose(&self, author: &str, proposals: Vec<Proposal>) -> Result<Vec<Decision>, ControlError>;
+
     /// Answers `/api/alerts`.
     fn alerts(&self, ask: AlertsAsk) -> Result<Value, ControlError>;
 
     /// Every alert rule with how many of its alerts fire, for `/metrics`.
     fn alerts_firing(&self) -> Vec<Firing>;
 
+    /// Metrics of what the gateway does not know, for `/metrics`.
+    fn metrics(&self) -> Vec<ExtraMetric>;
+
     /// The host in short, for `GET /api/system/status`.
     fn status(&self) -> Value;
 
     /// The machine, this process and its engines, for `GET /api/system/resources`.
     fn resources(&self) -> Value;
+
+    /// Every graphics processor of the machine as last sampled, for `/metrics`.
+    fn gpus(&self) -> Vec<GpuResources>;
 }
 
 /// How a report is written.

@@ -4,7 +4,7 @@
 //! dropped open belongs to a request whose client went away.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use perfhost_strategy::experiment::Outcome;
@@ -37,6 +37,8 @@ pub(crate) struct Ledger {
     pub(crate) outcome: RequestOutcome,
     pub(crate) prompt_tokens: u32,
     pub(crate) output_tokens: u32,
+    /// What making a kept answer had taken.
+    pub(crate) saved: Duration,
     ttft_ns: Option<u64>,
     is_closed: bool,
     request_id: HeaderValue,
@@ -68,6 +70,7 @@ impl Ledger {
             outcome: RequestOutcome::Success,
             prompt_tokens: 0,
             output_tokens: 0,
+            saved: Duration::ZERO,
             ttft_ns: None,
             is_closed: false,
         }
@@ -88,13 +91,15 @@ impl Ledger {
     }
 
     /// Takes part in the experiment that is running, if one is: from here on the request sees what its arm's requests see,
-    /// and shares cached answers with those only.
+    /// and if it is counted it shares cached answers with those only.
     pub(crate) fn join_experiment(&mut self, asked: &mut Asked) -> &Rc<View> {
         let view = self.view.clone();
         let Some(experiment) = view.experiment.as_ref() else { return &self.view };
         let (unit, assignment) = experiment.assign(self.number, asked);
         let Some(arm) = view.arms.get(assignment.arm) else { return &self.view };
-        asked.key = asked.key.in_partition(experiment.allocation.cache_partition(assignment.arm));
+        if let Some(partition) = experiment.allocation.cache_partition(&assignment) {
+            asked.key = asked.key.in_partition(partition);
+        }
         self.entry = experiment.enter(self.number, unit, &assignment, now_ms(), asked);
         self.view = arm.clone();
         &self.view
@@ -176,6 +181,7 @@ impl Ledger {
             ttft_ns: self.ttft_ns,
             prompt_tokens: self.prompt_tokens,
             output_tokens: self.output_tokens,
+            saved_ns: u64::try_from(self.saved.as_nanos()).unwrap_or(u64::MAX),
         });
         if let Some(entry) = self.entry.take() {
             entry.end(now_ms(), self.experiment_outcome(outcome));

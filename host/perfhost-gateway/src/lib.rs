@@ -31,6 +31,7 @@ mod answer;
 mod api;
 mod attempt;
 mod caching;
+mod client_io;
 mod connection;
 pub mod control;
 mod dashboard;

@@ -52,7 +52,7 @@ async fn answer(
     ledger.mark(Phase::Accept);
 
     // identify: reads the few fields that matter; the bytes stay as they are.
-    let mut asked = openai::identify(operation, &body, tenant(&head.headers))?;
+    let mut asked = openai::identify(operation, &body, &tenant(&head.headers, head.uri.query()))?;
     asked.priority = headers::priority(&head.headers).unwrap_or(asked.priority);
     let model_index = view.fleet.model_index(&asked.model);
     ledger.identified(&asked.model, model_index, asked.is_streaming);
@@ -80,12 +80,14 @@ async fn answer(
             ledger.cache = CacheStatus::Hit;
             ledger.provider = position(&view.fleet, &entry.provider);
             (ledger.prompt_tokens, ledger.output_tokens) = (entry.prompt_tokens, entry.output_tokens);
+            ledger.saved = entry.took;
             ledger.mark(Phase::Cache);
             return Ok(response);
         }
         ledger.mark(Phase::Cache);
-        match sharing::join(&services.flights, &asked).await {
+        match sharing::join(&services.flights, &asked, deadline).await {
             Joined::Leads(leads) => leader = Some(leads),
+            Joined::TooLate => return Err(Failure::TotalTimeout { after: settings.total_timeout }),
             // The wait was for others that failed upstream.
             Joined::Alone => {
                 ledger.mark(Phase::FirstByte);
@@ -108,7 +110,7 @@ async fn answer(
     let order = plan.order.iter().filter_map(|index| targets.get(*index as usize)).map(|target| target.provider);
     let order = reachable(&view, order)?;
     ledger.provider = order.first().copied();
-    let permit = services.admission.acquire(settings, plan.priority).await?;
+    let permit = services.admission.acquire(settings, plan.priority, deadline).await?;
     ledger.mark(Phase::Admit);
 
     // connect, send, first byte: the plan's order, with retries and hedging, until one answer begins.
@@ -119,7 +121,7 @@ async fn answer(
         view: view.clone(),
         order,
         outbound: Outbound { method: head.method, target, headers: head.headers, body },
-        first_byte_timeout: milliseconds(plan.first_byte_timeout_ms).unwrap_or(settings.first_byte_timeout),
+        planned_first_byte_timeout: milliseconds(plan.first_byte_timeout_ms),
         deadline,
         hedge_after: milliseconds(plan.hedge_after_ms).or(settings.hedge_after),
     };

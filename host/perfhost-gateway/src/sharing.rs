@@ -4,7 +4,8 @@
 //! others, which follow. When the leader's client goes away while others follow, its work is carried on without it; when
 //! nobody is left, it is cancelled upstream.
 //!
-//! As long as the leader's client is there the answer comes at the pace at which that client reads it.
+//! As long as the leader's client is there the answer comes at the pace at which that client reads it; one that stops reading
+//! is cut off (see `connection`), and its work carried on.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::Response;
 use perfhost_cache::{Aborted, Entry, Flights, Follower, Form, Head, Join, Key, Leader, Origin};
+use tokio::time::timeout_at;
 
 use crate::answer::Answer;
 use crate::attempt::Answered;
@@ -36,18 +38,21 @@ pub(crate) enum Joined {
     Shared(Box<Response<Answer>>, Arc<str>),
     /// Make the answer for this client only.
     Alone,
+    /// The time for the whole request passed while it waited.
+    TooLate,
 }
 
 /// The role of this request among equal ones. Waits while it may yet become a follower's.
-pub(crate) async fn join(flights: &Arc<Flights>, asked: &Asked) -> Joined {
+pub(crate) async fn join(flights: &Arc<Flights>, asked: &Asked, deadline: tokio::time::Instant) -> Joined {
     let key = flight_key(asked);
     for _ in 0..JOINS {
         match flights.join(key) {
             Join::Leader(leader) => return Joined::Leads(leader),
-            Join::Follower(follower) => match follow(follower, asked).await {
-                Ok((response, provider)) => return Joined::Shared(Box::new(response), provider),
+            Join::Follower(follower) => match timeout_at(deadline, follow(follower, asked)).await {
+                Ok(Ok((response, provider))) => return Joined::Shared(Box::new(response), provider),
                 // Nothing has been sent to the client yet, so it may join again: the first one leads.
-                Err(error) => tracing::debug!(%error, "joining again"),
+                Ok(Err(error)) => tracing::debug!(%error, "joining again"),
+                Err(_) => return Joined::TooLate,
             },
         }
     }

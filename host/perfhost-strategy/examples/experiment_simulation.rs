@@ -12,7 +12,7 @@
 mod proof;
 
 use perfhost_strategy::experiment::Metric;
-use proof::rows::{Effort, KINDS, equal_arms, life_row, null_row, power_row, unequal_arms};
+use proof::rows::{Effort, KINDS, Succession, equal_arms, life_row, null_row, power_row, succession, unequal_arms};
 use proof::traffic::Kind;
 use proof::trial::Plan;
 
@@ -31,6 +31,7 @@ fn main() {
     null(null_runs, rows);
     power(power_runs, rows);
     lives(null_runs, power_runs, rows);
+    continuous(power_runs, rows);
 }
 
 /// Equal arms: any winner is a false one.
@@ -155,6 +156,29 @@ fn life_line(rows: &str, name: &str, plan: &Plan, count: u64) {
         100.0 * row.reverted,
         row.served
     );
+}
+
+/// One champion, challengers in turn, one bound over all.
+fn continuous(hosts: u64, rows: &str) {
+    println!(
+        "\ncontinuous mode, 30 challengers in turn on each of {hosts} hosts, at most 5 % of promotions expected to be false\n"
+    );
+    for (name, every) in [("continuous, all equal", u64::MAX), ("continuous, every third better", 3)] {
+        if !name.contains(rows) {
+            continue;
+        }
+        let courses: Vec<_> =
+            (1..=hosts).map(|seed| succession(30, seed, |challenger| challenger % every == every - 1)).collect();
+        // Of a host without promotions no part is false.
+        let share = |course: &Succession| f64::from(course.wrong) / f64::from((course.wrong + course.right).max(1));
+        let (right, wrong) = courses.iter().fold((0, 0), |all, course| (all.0 + course.right, all.1 + course.wrong));
+        let rate = courses.iter().map(share).sum::<f64>() / hosts as f64;
+        println!(
+            "{name:<44} {right:>6} right, {wrong:>3} wrong, mean share of wrong ones {:.1} %  {}",
+            100.0 * rate,
+            mark(rate <= LEVEL)
+        );
+    }
 }
 
 fn mark(is_met: bool) -> &'static str {

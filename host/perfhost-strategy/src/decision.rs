@@ -81,6 +81,106 @@ pub struct CycleRecord {
     /// What the guard was told since the cycle before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guard: Vec<GuardCall>,
+    /// Requests since the cycle before; `None` in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<CycleRequests>,
+}
+
+/// What the whole host served between two cycles.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CycleRequests {
+    /// Successes and errors.
+    pub total: u64,
+    /// Errors among them.
+    pub errors: u64,
+    /// Turned away by admission.
+    pub rejected: u64,
+    /// Answered from the cache or by an equal request under way.
+    pub cache_hits: u64,
+    /// Cacheable, and not there.
+    pub cache_misses: u64,
+}
+
+/// What became of the proposals of one cycle, the host's own included. A change that was taken back later is in
+/// `rolled_back` and nowhere else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validations {
+    /// All.
+    pub total: u64,
+    /// Taken as asked.
+    pub applied: u64,
+    /// Taken, nearer to the value before.
+    pub clamped: u64,
+    /// Not taken.
+    pub refused: u64,
+    /// Taken back.
+    pub rolled_back: u64,
+}
+
+/// One cycle in short.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CycleSummary {
+    /// [`CycleRecord::id`].
+    pub id: u64,
+    /// When it began, Unix time in milliseconds.
+    pub at_ms: u64,
+    /// Time since the cycle before.
+    pub interval_ms: u32,
+    /// Time in the strategy's call, in microseconds.
+    pub duration_us: u64,
+    /// Who was asked, as `name@version`.
+    pub strategy: String,
+    /// SHA-256 of the strategy's file, in hexadecimal.
+    pub digest: String,
+    /// The strategy answered.
+    pub is_success: bool,
+    /// How the call failed, if it did.
+    pub failure: Option<String>,
+    /// Requests since the cycle before, where they were counted.
+    pub requests: Option<CycleRequests>,
+    /// Changes that the strategy asked for.
+    pub proposals: u64,
+    /// Other calls of the strategy since its cycle before: what it was told.
+    pub told: u64,
+    /// Questions that it asked of history meanwhile.
+    pub history_questions: u64,
+    /// What became of the proposals. Filled in when it is read: verdicts may change.
+    #[serde(default)]
+    pub validations: Validations,
+}
+
+impl CycleRecord {
+    /// It in short, without what became of its proposals.
+    pub fn summary(&self) -> CycleSummary {
+        CycleSummary {
+            id: self.id,
+            at_ms: self.at_ms,
+            interval_ms: self.observation.interval_ms,
+            duration_us: self.duration_us,
+            strategy: self.strategy.clone(),
+            digest: self.digest.clone(),
+            is_success: self.failure.is_none(),
+            failure: self.failure.clone(),
+            requests: self.requests,
+            proposals: self.proposals.len() as u64,
+            told: self.told.calls.len() as u64,
+            history_questions: self.told.history.len() as u64,
+            validations: Validations::default(),
+        }
+    }
+}
+
+impl Validations {
+    /// Counts one decision that is at this verdict.
+    pub fn count(&mut self, verdict: Verdict) {
+        self.total += 1;
+        match verdict {
+            Verdict::Applied => self.applied += 1,
+            Verdict::Clamped => self.clamped += 1,
+            Verdict::Refused => self.refused += 1,
+            Verdict::RolledBack => self.rolled_back += 1,
+        }
+    }
 }
 
 impl Decision {

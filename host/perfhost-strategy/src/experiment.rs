@@ -7,7 +7,7 @@
 //!  service    experiment.apply(batch) · experiment.tick(now) ──► changes: publish allocation, promote, revert
 //! ```
 //!
-//! Life of an experiment: terms are checked ([`spec`]); the regime follows from the knobs that arms touch ([`regime`]);
+//! Life of an experiment: terms are checked ([`spec`]); the regime follows from the knobs that arms touch ([`regime`], [`settling`]);
 //! units are drawn ([`assignment`]) with shares that grow ([`ramp`]), or arms take turns ([`rounds`]); outcomes are decided
 //! by their deadline ([`outcome`]) and counted in order of assignment ([`settlement`]); evidence gathers ([`measure`],
 //! [`comparison`], [`statistics`]) until it ends ([`verdict`]); a winner is proved again ([`confirmation`]).
@@ -65,6 +65,7 @@ pub mod regime;
 pub mod rounds;
 pub mod run;
 pub mod settlement;
+pub mod settling;
 pub mod spec;
 pub mod stage;
 pub mod statistics;

@@ -46,12 +46,19 @@ pub mod metric {
         MEMORY_USAGE = "memory_usage", "ratio", "Share of this machine's memory in use.";
         PROCESS_CPU = "process_cpu", "ratio", "Share of all cores that this process (or the engine, in its scope) uses.";
         PROCESS_MEMORY = "process_memory_bytes", "bytes", "Resident memory of this process (or of the engine, in its scope).";
+        GPU_USAGE = "gpu_usage", "ratio", "Share of the time in which the busiest of this machine's graphics processors computed.";
+        GPU_MEMORY_USED = "gpu_memory_used_bytes", "bytes", "Memory in use on all graphics processors of this machine together.";
+        GPU_MEMORY_USAGE = "gpu_memory_usage", "ratio", "Share of memory in use on the fullest of this machine's graphics processors.";
+        PROCESS_GPU_MEMORY = "process_gpu_memory_bytes", "bytes", "Memory of the engine, in its scope, on all graphics processors together.";
         ENGINE_SLOTS_BUSY = "engine_slots_busy", "count", "Engine slots that are generating.";
         ENGINE_REQUESTS_DEFERRED = "engine_requests_deferred", "count", "Requests that wait inside the engine for a slot.";
         ENGINE_TOKENS_PER_SECOND = "engine_tokens_per_second", "tokens/s", "Generation speed that the engine reports for single requests (its timings).";
         PROVIDER_DOWN = "provider_down", "ratio", "Share of the time in which a provider did not answer, sampled every second.";
         STRATEGY_FAILING = "strategy_failing", "ratio", "Share of the time in which a built-in strategy stood in for one that failed again and again, sampled every second.";
     }
+
+    /// Those that are measured only where there is a graphics processor whose driver tells them.
+    pub const OF_GPUS: &[&str] = &[GPU_USAGE, GPU_MEMORY_USED, GPU_MEMORY_USAGE, PROCESS_GPU_MEMORY];
 }
 
 /// Names in the contract's `extra` lists, with their units: what the host tells besides the records' own fields. Names are

@@ -6,7 +6,8 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use perfhost_strategy::advice::{Advice, Choice};
-use perfhost_strategy::decision::{CycleRecord, writable};
+use perfhost_strategy::alert;
+use perfhost_strategy::decision::{CycleRecord, Decision, writable};
 use perfhost_strategy::journal::{Call, GuardCall, KnobOffer, Told};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::{Hardware, Metric, Summary, metric};
@@ -148,6 +149,11 @@ fn seen(id: u64, settings: &Settings) -> Observation {
 
 /// A log of `cycles` cycles, written as the host writes it.
 fn log(strategy: &dyn Strategy, cycles: u64) -> Vec<LoggedCycle> {
+    log_with(strategy, cycles, |_| None)
+}
+
+/// The same, in which the host asks for changes of its own, of knobs that the strategy may not turn too.
+fn log_with(strategy: &dyn Strategy, cycles: u64, own: impl Fn(u64) -> Option<Proposal>) -> Vec<LoggedCycle> {
     let (mut guard, mut settings) = (Guard::new(GuardPolicy::default(), 1), Settings::default());
     guard.offer(offered());
     strategy.configure(&[("step".to_owned(), "3".to_owned())], &offered()).unwrap();
@@ -160,6 +166,17 @@ fn log(strategy: &dyn Strategy, cycles: u64) -> Vec<LoggedCycle> {
         let observation = seen(id, &settings);
         let review = guard.review(&observation, &settings);
         settings = review.settings.unwrap_or(settings);
+        let mut decisions = Vec::new();
+        if let Some(asked) = own(id) {
+            let retries = KnobId::Retries.knob();
+            let retries = OfferedKnob { at: Scope::global(), bounds_here: retries.bounds.clone(), knob: retries };
+            guard.offer(offered().into_iter().chain([retries]).collect());
+            guard_calls.push(GuardCall::Judged(vec![asked.clone()]));
+            let judgement = guard.judge(&observation, &settings, id, &alert::author(), vec![asked]);
+            settings = judgement.settings.unwrap_or(settings);
+            decisions = judgement.decisions;
+            guard.offer(offered());
+        }
         let answer = strategy.propose(&observation);
         let proposals = answer.clone().unwrap_or_default();
         let record = CycleRecord {
@@ -181,7 +198,8 @@ fn log(strategy: &dyn Strategy, cycles: u64) -> Vec<LoggedCycle> {
             strategy.learn(&outcomes).unwrap();
             calls.push(Call::Learned(outcomes));
         }
-        logged.push(LoggedCycle { record, decisions: judgement.decisions });
+        decisions.extend(judgement.decisions);
+        logged.push(LoggedCycle { record, decisions });
     }
     // As it is read back.
     serde_json::from_str(&serde_json::to_string(&logged).unwrap()).unwrap()
@@ -209,6 +227,50 @@ fn the_strategy_that_made_the_log_answers_the_same_and_so_does_the_guard() {
     assert!(figures.verdicts > 10 && figures.verdicts_again == figures.verdicts, "{figures:?}");
     let knob = figures.knobs["concurrency_limit"];
     assert_eq!((knob.recorded, knob.common), (knob.replayed, knob.replayed));
+}
+
+#[test]
+fn the_guard_lives_through_what_the_host_itself_asked_for() {
+    let asked = |name: &str, value: i64| Proposal {
+        name: name.to_owned(),
+        scope: Scope::global(),
+        value: Value::Integer(value),
+        reason: "an alert or a recommendation".to_owned(),
+        expected: None,
+        confidence: 0.5,
+    };
+    let own = |id: u64| match id % 20 {
+        3 => Some(asked("queue_length", 100 + id as i64)),
+        11 => Some(asked("retries", if id < 20 { 2 } else { 0 })),
+        // Nothing that exists.
+        14 => Some(asked("luck", 7)),
+        _ => None,
+    };
+    let log = log_with(&climber("own"), 80, own);
+    let of_host = |one: &&Decision| one.strategy.starts_with("alerts@");
+    let applied: Vec<&Decision> =
+        log.iter().flat_map(|cycle| &cycle.decisions).filter(of_host).filter(|one| one.applied.is_some()).collect();
+    assert!(["queue_length", "retries"].iter().all(|name| applied.iter().any(|one| one.proposal.name == *name)));
+    // The strategy had to wait for some of them: without them the guard would have said otherwise.
+    let waits =
+        |one: &Decision| applied.iter().any(|own| one.detail.contains(&format!("because of decision {} ", own.id)));
+    assert!(log.iter().flat_map(|cycle| &cycle.decisions).any(waits));
+
+    let figures = again(&log);
+    assert_eq!((figures.cycles, figures.identical), (80, 80));
+    assert!(figures.verdicts > 10 && figures.verdicts_again == figures.verdicts, "{figures:?}");
+    let (compared, _) = replay(&log, &mut Replay::new("own", None), || Arc::new(climber("own")));
+    for cycle in &compared {
+        assert_eq!(cycle.recorded.proposals, cycle.replayed.proposals, "cycle {}", cycle.cycle);
+    }
+
+    let mut deaf = log;
+    for logged in &mut deaf {
+        logged.record.guard.retain(|call| !matches!(call, GuardCall::Judged(_)));
+        logged.decisions.retain(|one| !of_host(&one));
+    }
+    let figures = again(&deaf);
+    assert!(figures.verdicts_again < figures.verdicts, "{figures:?}");
 }
 
 #[test]

@@ -61,5 +61,6 @@ fn record(series: SeriesId, at: u64) -> RequestRecord {
         ttft_ns: Some(200_099 * scale),
         prompt_tokens: (scale % 700) as u32,
         output_tokens: 2 + (scale % 300) as u32,
+        saved_ns: 0,
     }
 }

@@ -8,6 +8,7 @@
 //! - `tally`, [`sketch`], `histogram`: what is added up, per series
 //! - [`telemetry`]: the tick that gathers all shards
 //! - [`totals`]: sums over a stretch of time that somebody else bounds
+//! - [`counter`]: what history counts by cause
 //! - [`profile`]: single requests by phase
 //! - [`window`], [`gauge`]: the last two minutes, per scope and strategy
 //! - [`store`]: history, decisions and state, in SQLite
@@ -15,6 +16,7 @@
 //! - [`prometheus`]: the text that scrapers read
 //! - [`otlp`]: what an OpenTelemetry collector is sent
 
+pub mod counter;
 pub mod gauge;
 mod histogram;
 pub mod otlp;
@@ -32,16 +34,17 @@ pub mod telemetry;
 pub mod totals;
 pub mod window;
 
+pub use counter::Counter;
 pub use phase::Phase;
 pub use profile::Profile;
 pub use prometheus::{ExtraKind, ExtraMetric};
 pub use record::{CacheStatus, RequestOutcome, RequestRecord};
-pub use resources::{ResourceSampler, ResourceSnapshot};
+pub use resources::{GpuResources, ResourceSampler, ResourceSnapshot};
 pub use series::{SeriesId, SeriesNames};
 pub use shard::Recorder;
 pub use store::{
-    AlertQuery, CycleQuery, CycleSpan, DecisionQuery, History, HistoryPoint, HistoryQuery, LearnedState, NextIds,
-    ReadOnlyStore, Retention, RetentionError, Store, StoreError, StoredExperiment,
+    AlertQuery, CycleListQuery, CycleQuery, CycleSpan, DecisionQuery, History, HistoryPoint, HistoryQuery,
+    LearnedState, NextIds, ReadOnlyStore, Retention, RetentionError, Store, StoreError, StoredExperiment,
 };
 pub use telemetry::Telemetry;
 pub use totals::Totals;

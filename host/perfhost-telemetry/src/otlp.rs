@@ -3,7 +3,9 @@
 //!
 //! Names, units and buckets follow the conventions for generative AI where they have a word for it; the rest begins
 //! with `perfhost.`. Sums and histograms are cumulative since the process started, so a push that was lost costs
-//! nothing but that moment. In this encoding 64-bit whole numbers are strings, and enumerations numbers.
+//! nothing but that moment. In this encoding enumerations are numbers, and 64-bit whole numbers strings that receivers
+//! also take as numbers. Times are strings here and counts are not, with sums `asDouble`: collectors built on
+//! opentelemetry-proto for Rust (0.29 was tried) drop a data point without a word where its counts are strings.
 
 use perfhost_strategy::Scope;
 use perfhost_strategy::plan::Operation;
@@ -137,13 +139,13 @@ fn histogram<const N: usize>(
     let each = counted.cumulative().into_iter().chain([counted.count]).map(|cumulative| {
         let own = cumulative - below;
         below = cumulative;
-        own.to_string()
+        own
     });
-    let counts: Vec<String> = each.collect();
+    let counts: Vec<u64> = each.collect();
     let bounds: Vec<f64> = bounds.iter().map(|bound| (*bound as f64 * unit * 1e6).round() / 1e6).collect();
     Some(json!({
         "attributes": attributes(labels), "startTimeUnixNano": clock.start, "timeUnixNano": clock.now,
-        "count": counted.count.to_string(), "sum": counted.sum as f64 * unit,
+        "count": counted.count, "sum": counted.sum as f64 * unit,
         "explicitBounds": bounds, "bucketCounts": counts,
     }))
 }
@@ -152,7 +154,7 @@ fn count(clock: &Clock, labels: &[(&str, &str)], count: u64) -> Option<Value> {
     (count > 0).then(|| {
         json!({
             "attributes": attributes(labels), "startTimeUnixNano": clock.start, "timeUnixNano": clock.now,
-            "asInt": count.to_string(),
+            "asDouble": count as f64,
         })
     })
 }

@@ -81,6 +81,7 @@ mod tests {
             ttft_ns: None,
             prompt_tokens: 0,
             output_tokens: 0,
+            saved_ns: 0,
         }
     }
 

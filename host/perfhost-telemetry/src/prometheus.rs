@@ -41,6 +41,24 @@ pub struct ExtraMetric {
     pub value: f64,
 }
 
+impl ExtraMetric {
+    /// One that rises and falls, without labels.
+    pub fn gauge(name: &str, help: &str, value: f64) -> Self {
+        Self { name: name.to_owned(), help: help.to_owned(), kind: ExtraKind::Gauge, labels: Vec::new(), value }
+    }
+
+    /// One that only rises, without labels. Its name ends in `_total`.
+    pub fn counter(name: &str, help: &str, count: u64) -> Self {
+        Self { kind: ExtraKind::Counter, ..Self::gauge(name, help, count as f64) }
+    }
+
+    /// With one more label.
+    pub fn with(mut self, label: &str, value: &str) -> Self {
+        self.labels.push((label.to_owned(), value.to_owned()));
+        self
+    }
+}
+
 const NANOSECOND: f64 = 1e-9;
 
 /// All metrics as text. An extra metric with the name of one of telemetry's own is left out, and so is a second one of

@@ -127,6 +127,8 @@ pub struct RequestRecord {
     /// Tokens of the answer; 0 when not known. Used for this request's time per token and for token totals; the
     /// rate of tokens comes from [`crate::Recorder::tokens`].
     pub output_tokens: u32,
+    /// Nanoseconds that making the answer had taken which a cache hit gives; 0 for all others.
+    pub saved_ns: u64,
 }
 
 impl RequestRecord {
@@ -180,6 +182,7 @@ mod tests {
             ttft_ns: Some(1_000),
             prompt_tokens: 1,
             output_tokens: 11,
+            saved_ns: 0,
         };
         let expected: u64 =
             Phase::ALL.iter().filter(|phase| phase.is_overhead()).map(|phase| 1 << (*phase as usize)).sum();

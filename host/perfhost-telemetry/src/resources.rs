@@ -1,91 +1,26 @@
 //! What the machine, this process and its engines use. Owns the sampling; the numbers also become gauges, and so part of
-//! observations and history. A sample costs some hundred microseconds: a few files of /proc. Graphics processors are not
-//! looked for yet.
+//! observations and history. A sample costs some hundred microseconds: a few files of /proc. A graphics processor costs what
+//! its driver takes to answer, on the thread that samples and never on one that serves requests.
 
+mod gpu;
 mod growth;
 mod network;
+mod snapshot;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use perfhost_strategy::Scope;
-use perfhost_strategy::observation::{Hardware, metric};
-use serde::Serialize;
+use perfhost_strategy::observation::Hardware;
 use sysinfo::{CpuRefreshKind, DiskRefreshKind, Disks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
 
-use crate::telemetry::Telemetry;
+use gpu::Gpus;
 use growth::Growth;
+
+pub use gpu::{GpuResources, GpuVendor};
+pub use snapshot::{EngineResources, HostResources, ProcessResources, ResourceSnapshot};
 
 /// Disks are asked less often than the rest: it takes longer, and their numbers move slowly.
 const BETWEEN_DISK_SAMPLES: Duration = Duration::from_secs(10);
-
-/// What was in use at one moment. Rates are means since the sample before, and 0 in the first.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct ResourceSnapshot {
-    /// The machine.
-    pub host: HostResources,
-    /// This process.
-    pub process: ProcessResources,
-    /// Every engine process that runs.
-    pub engines: Vec<EngineResources>,
-}
-
-/// What the whole machine uses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct HostResources {
-    /// Share of all cores in use, 0 to 1.
-    pub cpu_share: f64,
-    /// Memory that cannot be had without swapping.
-    pub memory_used_bytes: u64,
-    /// All memory; in a container, what it may use.
-    pub memory_total_bytes: u64,
-    /// Swap in use.
-    pub swap_used_bytes: u64,
-    /// Free space on all mounted disks together.
-    pub disk_free_bytes: u64,
-    /// Size of all mounted disks together.
-    pub disk_total_bytes: u64,
-    /// Read from all disks, bytes per second over the last ten seconds.
-    pub disk_read_bytes_per_second: f64,
-    /// Written to all disks, bytes per second over the last ten seconds.
-    pub disk_written_bytes_per_second: f64,
-    /// Received on all interfaces but loopback, bytes per second.
-    pub network_received_bytes_per_second: f64,
-    /// Sent on all interfaces but loopback, bytes per second.
-    pub network_sent_bytes_per_second: f64,
-}
-
-/// What one process uses. What the system does not tell is `None`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct ProcessResources {
-    /// Process number.
-    pub pid: u32,
-    /// Share of all cores, 0 to 1.
-    pub cpu_share: f64,
-    /// Resident memory.
-    pub memory_bytes: u64,
-    /// Threads.
-    pub threads: Option<u32>,
-    /// Open files, sockets among them.
-    pub open_files: Option<u32>,
-    /// Read from disk, bytes per second.
-    pub disk_read_bytes_per_second: f64,
-    /// Written to disk, bytes per second.
-    pub disk_written_bytes_per_second: f64,
-    /// Growth of resident memory in millions of bytes per hour, by a straight line through the last hour at most; `None`
-    /// for the first minute.
-    pub memory_growth_mb_per_hour: Option<f64>,
-}
-
-/// What one engine process uses.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct EngineResources {
-    /// The provider that it serves.
-    pub provider: String,
-    /// What it uses.
-    #[serde(flatten)]
-    pub process: ProcessResources,
-}
 
 /// Takes samples and remembers what rates and growth need.
 pub struct ResourceSampler {
@@ -95,6 +30,7 @@ pub struct ResourceSampler {
     disk: DiskNumbers,
     network: Option<network::Totals>,
     growth: HashMap<Pid, Growth>,
+    gpus: Gpus,
     sampled_at: Option<Instant>,
 }
 
@@ -114,8 +50,13 @@ impl Default for ResourceSampler {
 }
 
 impl ResourceSampler {
-    /// A sampler that has seen nothing yet.
+    /// A sampler that has seen nothing yet. Looks for graphics processors, once: a driver that sleeps may take a second, so
+    /// that one sampler should serve for as long as the process runs.
     pub fn new() -> Self {
+        Self::with_gpus(Gpus::find())
+    }
+
+    fn with_gpus(gpus: Gpus) -> Self {
         let system = System::new().inspect_err(|error| tracing::warn!(%error, "the machine's resources are unknown"));
         Self {
             system: system.ok(),
@@ -123,6 +64,7 @@ impl ResourceSampler {
             disk: DiskNumbers::default(),
             network: None,
             growth: HashMap::new(),
+            gpus,
             sampled_at: None,
         }
     }
@@ -140,8 +82,9 @@ impl ResourceSampler {
             host.network_sent_bytes_per_second = now.sent.saturating_sub(before.sent) as f64 / seconds;
         }
         self.network = network;
+        let gpus = self.gpus.sample();
         let Some(system) = &mut self.system else {
-            return ResourceSnapshot { host, ..ResourceSnapshot::default() };
+            return ResourceSnapshot { host, gpus, ..ResourceSnapshot::default() };
         };
         system.refresh_cpu_usage();
         system.refresh_memory();
@@ -167,14 +110,17 @@ impl ResourceSampler {
             Some(process_resources(process, cores, seconds, growth))
         };
         let process = measure(own).unwrap_or_default();
+        // A driver is asked for all processes at once, which takes it longer than the rest.
+        let on_gpus = if engine_pids.is_empty() { HashMap::new() } else { self.gpus.memory_by_process() };
         let engines = engine_pids.iter().filter_map(|(provider, pid)| {
             let process = measure(Pid::from_u32(*pid))?;
-            Some(EngineResources { provider: provider.clone(), process })
+            Some(EngineResources { provider: provider.clone(), process, gpu_memory_bytes: on_gpus.get(pid).copied() })
         });
-        ResourceSnapshot { host, process, engines: engines.collect() }
+        ResourceSnapshot { host, process, engines: engines.collect(), gpus }
     }
 
-    /// The machine's cores and memory. Its graphics processors are left empty.
+    /// The machine's cores and memory, and those of its graphics processors whose memory is known and large enough for a
+    /// model.
     pub fn hardware(&mut self) -> Hardware {
         let logical_cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
         // In a container with a share of the cores, there are no more physical ones than that for us.
@@ -188,7 +134,7 @@ impl ResourceSampler {
             logical_cores,
             memory_total_bytes,
             memory_free_bytes,
-            gpus: Vec::new(),
+            gpus: self.gpus.hardware(),
         }
     }
 
@@ -230,35 +176,6 @@ impl ResourceSampler {
     }
 }
 
-impl ResourceSnapshot {
-    /// Makes the numbers gauges: the machine's and this process's for the whole host, an engine's for its provider.
-    pub fn report(&self, telemetry: &Telemetry) {
-        let host = Scope::global();
-        telemetry.gauge(metric::CPU_USAGE, &host, self.host.cpu_share);
-        telemetry.gauge(metric::MEMORY_USED, &host, self.host.memory_used_bytes as f64);
-        if self.host.memory_total_bytes > 0 {
-            let share = self.host.memory_used_bytes as f64 / self.host.memory_total_bytes as f64;
-            telemetry.gauge(metric::MEMORY_USAGE, &host, share);
-        }
-        telemetry.gauge(metric::PROCESS_CPU, &host, self.process.cpu_share);
-        telemetry.gauge(metric::PROCESS_MEMORY, &host, self.process.memory_bytes as f64);
-        for (at, engine) in self.engines.iter().enumerate() {
-            let is_of_provider = |other: &&EngineResources| other.provider == engine.provider;
-            if self.engines[..at].iter().any(|other| is_of_provider(&other)) {
-                continue;
-            }
-            // While one engine replaces another, a provider has two processes.
-            let all = self.engines.iter().filter(is_of_provider);
-            let (cpu, memory) = all.fold((0.0, 0), |(cpu, memory), engine| {
-                (cpu + engine.process.cpu_share, memory + engine.process.memory_bytes)
-            });
-            let scope = Scope::provider(&engine.provider);
-            telemetry.gauge(metric::PROCESS_CPU, &scope, cpu);
-            telemetry.gauge(metric::PROCESS_MEMORY, &scope, memory as f64);
-        }
-    }
-}
-
 /// Free and total memory: the machine's, or the container's where that is less.
 fn memory(system: &System) -> (u64, u64) {
     let (free, total) = (system.available_memory(), system.total_memory());
@@ -295,6 +212,7 @@ fn threads(pid: u32) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use super::gpu::testing::{FakeSource, gpu};
     use super::*;
 
     #[test]
@@ -316,21 +234,18 @@ mod tests {
     }
 
     #[test]
-    fn two_processes_of_one_provider_are_one_gauge() {
-        let engine = |cpu_share| EngineResources {
-            provider: "engine".to_owned(),
-            process: ProcessResources { cpu_share, memory_bytes: 10, ..ProcessResources::default() },
-        };
-        let snapshot = ResourceSnapshot { engines: vec![engine(0.25), engine(0.5)], ..ResourceSnapshot::default() };
-        let telemetry = Telemetry::new();
-        snapshot.report(&telemetry);
-        telemetry.tick(1_000);
-        let seen = telemetry.window(Duration::from_secs(1));
-        let of_engine = |name: &str| {
-            let scope = Scope::provider("engine");
-            seen.iter().find(|metric| metric.name == name && metric.scope == scope).map(|metric| metric.summary.mean)
-        };
-        assert_eq!(of_engine(metric::PROCESS_CPU), Some(0.75));
-        assert_eq!(of_engine(metric::PROCESS_MEMORY), Some(20.0));
+    fn graphics_processors_are_in_samples_and_hardware_and_their_memory_with_the_engine_that_takes_it() {
+        let own = std::process::id();
+        let source = FakeSource { gpus: vec![gpu(0, 0.5, 6, 24)], processes: HashMap::from([(own, 5 << 30), (1, 1)]) };
+        let mut sampler = ResourceSampler::with_gpus(Gpus::of(vec![Box::new(source)]));
+        let seen = sampler.sample(&[("engine".to_owned(), own)]);
+        assert_eq!(seen.gpus, [gpu(0, 0.5, 6, 24)]);
+        assert_eq!(seen.engines[0].gpu_memory_bytes, Some(5 << 30));
+        assert_eq!(sampler.hardware().gpus[0].memory_free_bytes, 18 << 30);
+
+        let mut without = ResourceSampler::with_gpus(Gpus::of(Vec::new()));
+        let seen = without.sample(&[("engine".to_owned(), own)]);
+        assert_eq!((seen.gpus.len(), seen.engines[0].gpu_memory_bytes), (0, None));
+        assert_eq!(without.hardware().gpus, []);
     }
 }

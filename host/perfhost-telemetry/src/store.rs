@@ -33,7 +33,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use perfhost_strategy::Scope;
 use perfhost_strategy::alert::AlertRecord;
-use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
+use perfhost_strategy::decision::{CycleRecord, CycleSummary, Decision, DecisionUpdate};
 use perfhost_strategy::experiment::Batch;
 use perfhost_strategy::generation::GenerationRecord;
 use perfhost_strategy::replay::LoggedCycle;
@@ -44,7 +44,9 @@ use crate::telemetry::Telemetry;
 use writer::{Command, Writer};
 
 pub use alerts::{AlertQuery, MOST_ALERTS};
-pub use cycles::{CycleQuery, CycleSpan, MOST_CYCLE_BYTES, MOST_CYCLES, MOST_CYCLES_AT_ONCE};
+pub use cycles::{
+    CycleListQuery, CycleQuery, CycleSpan, MOST_CYCLE_BYTES, MOST_CYCLES, MOST_CYCLES_AT_ONCE, MOST_SUMMARIES_AT_ONCE,
+};
 pub use decisions::{DecisionQuery, MOST_DECISIONS, MOST_DECISIONS_AT_ONCE, NextIds};
 pub use error::StoreError;
 pub use experiments::{MOST_BATCHES, MOST_EXPERIMENTS, StoredExperiment};
@@ -191,6 +193,12 @@ impl Store {
     /// Which cycles a question means, and where to start a replay of them; `None` when there are none.
     pub fn cycle_span(&self, query: &CycleQuery) -> Result<Option<CycleSpan>, StoreError> {
         self.read("cycles", |connection| cycles::span(connection, query))
+    }
+
+    /// Cycles in short, newest first, with what became of their proposals by now. Cycles of versions before this table are
+    /// not in it.
+    pub fn cycle_summaries(&self, query: &CycleListQuery) -> Result<Vec<CycleSummary>, StoreError> {
+        self.read("cycles", |connection| cycles::summaries(connection, query))
     }
 
     /// The first `limit` cycles from one number to another, in order, with their decisions; at most

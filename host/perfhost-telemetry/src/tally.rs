@@ -50,6 +50,12 @@ pub(crate) struct Counts {
     pub(crate) output_tokens: u64,
     /// Of finished requests that went upstream themselves.
     pub(crate) prompt_tokens: u64,
+    /// Of hits and shared answers.
+    pub(crate) prompt_tokens_saved: u64,
+    /// Of hits and shared answers.
+    pub(crate) output_tokens_saved: u64,
+    /// Microseconds, of hits.
+    pub(crate) saved_us: u64,
     /// Of successes.
     pub(crate) phases_ns: [u64; Phase::COUNT],
 }
@@ -64,6 +70,9 @@ impl Counts {
         }
         self.output_tokens += other.output_tokens;
         self.prompt_tokens += other.prompt_tokens;
+        self.prompt_tokens_saved += other.prompt_tokens_saved;
+        self.output_tokens_saved += other.output_tokens_saved;
+        self.saved_us += other.saved_us;
         for (mine, theirs) in self.phases_ns.iter_mut().zip(other.phases_ns) {
             *mine = mine.wrapping_add(theirs);
         }
@@ -176,6 +185,11 @@ impl Tally {
         }
         self.counts.cache[record.cache as usize] += 1;
         self.exported.cache[record.cache as usize] += 1;
+        if matches!(record.cache, CacheStatus::Hit | CacheStatus::Shared) {
+            self.counts.prompt_tokens_saved += u64::from(record.prompt_tokens);
+            self.counts.output_tokens_saved += u64::from(record.output_tokens);
+            self.counts.saved_us += record.saved_ns / 1_000;
+        }
         if is_success {
             for (sum, phase_ns) in self.counts.phases_ns.iter_mut().zip(record.phases_ns) {
                 *sum = sum.wrapping_add(phase_ns);
@@ -245,6 +259,7 @@ mod tests {
             ttft_ns: Some(4_000_000),
             prompt_tokens: 5,
             output_tokens: 7,
+            saved_ns: 0,
         }
     }
 
@@ -268,6 +283,16 @@ mod tests {
         tally.add(&record(RequestOutcome::Success, CacheStatus::Hit));
         assert_eq!(counts(&tally), [1, 1, 0, 0, 1, 0]);
         assert_eq!(tally.counts.prompt_tokens, 0);
+    }
+
+    #[test]
+    fn what_was_not_generated_again_is_saved_and_time_only_where_nobody_waited_for_it() {
+        let mut tally = Tally::default();
+        tally.add(&RequestRecord { saved_ns: 2_500_999, ..record(RequestOutcome::Success, CacheStatus::Hit) });
+        tally.add(&record(RequestOutcome::Success, CacheStatus::Shared));
+        tally.add(&record(RequestOutcome::Success, CacheStatus::Miss));
+        let counts = &tally.counts;
+        assert_eq!((counts.prompt_tokens_saved, counts.output_tokens_saved, counts.saved_us), (10, 14, 2_500));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::window::{Growth, Place, Windows, unit};
 /// Everything measured by this process. Shared by all workers; nothing here is locked by a request except its own
 /// worker's shard.
 pub struct Telemetry {
+    is_recording: bool,
     registry: SeriesRegistry,
     drains: Mutex<Vec<Drain>>,
     windows: Mutex<Windows>,
@@ -34,7 +35,17 @@ pub struct Telemetry {
 impl Telemetry {
     /// An empty one.
     pub fn new() -> Arc<Self> {
+        Self::with_recording(true)
+    }
+
+    /// One whose recorders forget every request and to which all series are one: windows and exports hold gauges only.
+    pub fn without_requests() -> Arc<Self> {
+        Self::with_recording(false)
+    }
+
+    fn with_recording(is_recording: bool) -> Arc<Self> {
         Arc::new(Self {
+            is_recording,
             registry: SeriesRegistry::new(),
             drains: Mutex::default(),
             windows: Mutex::new(Windows::new()),
@@ -44,16 +55,27 @@ impl Telemetry {
         })
     }
 
+    /// Whether requests are recorded.
+    pub fn is_recording(&self) -> bool {
+        self.is_recording
+    }
+
     /// The series of these names, new or known; valid as long as the process. Past [`crate::series::MAX_SERIES`] series,
     /// further models are counted as their provider's model `other`. A known series costs three look-ups and no
     /// allocation, still a worker does well to keep the number. `strategy` is the name that [`Self::by_strategy`] and
     /// exports show. Names that a client makes up should not become series: use the model that was routed to.
     pub fn series(&self, provider: &str, model: &str, strategy: &str, operation: Operation) -> SeriesId {
+        if !self.is_recording {
+            return SeriesId::OTHER;
+        }
         self.registry.intern(provider, model, strategy, operation)
     }
 
     /// A recorder for one worker. Dropping it loses nothing that it recorded.
     pub fn recorder(self: &Arc<Self>) -> Recorder {
+        if !self.is_recording {
+            return Recorder::of_nothing();
+        }
         let (recorder, drain) = Drain::new();
         self.drains.lock().push(drain);
         recorder

@@ -1,6 +1,7 @@
 //! What the whole host did over a stretch of time of any length: sums of ticks, with the distributions that percentiles
 //! need. Owns how they become figures; whoever keeps a [`Totals`] says when the stretch begins and ends.
 
+use perfhost_strategy::decision::CycleRequests;
 use perfhost_strategy::generation::Figures;
 
 use crate::record::RequestOutcome;
@@ -28,6 +29,17 @@ impl Totals {
         self.counts.merge(counts);
         if counts.finished() > 0 || counts.output_tokens > 0 {
             self.busy_seconds += seconds;
+        }
+    }
+
+    /// Requests by what a decision cycle tells of them.
+    pub fn requests(&self) -> CycleRequests {
+        CycleRequests {
+            total: self.counts.finished(),
+            errors: self.counts.errors(),
+            rejected: self.counts.rejected(),
+            cache_hits: self.counts.cache_hits(),
+            cache_misses: self.counts.cacheable() - self.counts.cache_hits(),
         }
     }
 

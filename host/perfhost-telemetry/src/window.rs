@@ -13,6 +13,7 @@ use perfhost_strategy::observation::{Metric, metric};
 
 pub(crate) use rate::{Rate, spread};
 
+use crate::counter::Counter;
 use crate::phase::Phase;
 use crate::series::SeriesNames;
 use crate::sketch::DDSketch;
@@ -101,13 +102,11 @@ impl Windows {
 
     /// Adds to the open tick.
     pub(crate) fn add(&mut self, names: &SeriesNames, tally: &Tally) {
-        let places = [
-            Place::Scope(Scope::global()),
-            Place::Scope(Scope::provider(&names.provider)),
-            Place::Scope(Scope::model(&names.provider, &names.model)),
-            Place::Strategy(names.strategy.clone()),
-        ];
-        for place in places {
+        // What got to no provider has none: an empty name would be the whole host's scope once more.
+        let of_provider = (!names.provider.is_empty())
+            .then(|| [Scope::provider(&names.provider), Scope::model(&names.provider, &names.model)].map(Place::Scope));
+        let of_all = [Place::Scope(Scope::global()), Place::Strategy(names.strategy.clone())];
+        for place in of_all.into_iter().chain(of_provider.into_iter().flatten()) {
             if self.rings.len() >= MAX_PLACES && !self.rings.contains_key(&place) {
                 continue;
             }
@@ -213,6 +212,9 @@ impl Windows {
                         sketch.add_weighted(value, weight);
                     }
                 }
+                for (counter, sum) in Counter::ALL.into_iter().zip(&mut open.counters) {
+                    *sum += counter.of(&counts);
+                }
                 for (phase, sketch) in open.phases.iter_mut().enumerate() {
                     if let Some(mean_ms) = counts.phase_ms(phase) {
                         sketch.add_weighted(mean_ms, counts.successes());
@@ -302,12 +304,15 @@ struct OpenGrowth {
     rates: [DDSketch; Rate::ALL.len()],
     /// Means of single ticks, weighed by their successes.
     phases: [DDSketch; Phase::COUNT],
+    counters: [u64; Counter::COUNT],
 }
 
 fn push_growth(all: &mut Vec<Growth>, scope: &str, grown: Option<OpenGrowth>) {
-    let Some(OpenGrowth { start_ms, timings, rates, phases }) = grown else { return };
+    let Some(OpenGrowth { start_ms, timings, rates, phases, counters }) = grown else { return };
     let metrics = Timing::METRICS.into_iter().chain(Rate::ALL.map(Rate::metric)).chain(Phase::METRICS);
-    for (metric, sketch) in metrics.zip(timings.into_iter().chain(rates).chain(phases)) {
+    let metrics = metrics.chain(Counter::METRICS);
+    let sketches = timings.into_iter().chain(rates).chain(phases).chain(counters.map(Counter::sketch));
+    for (metric, sketch) in metrics.zip(sketches) {
         if !sketch.is_empty() {
             all.push(Growth { metric, scope: scope.to_owned(), start_ms, sketch });
         }

@@ -158,6 +158,7 @@ fn a_busy_host_shows_valid_text_with_the_right_numbers() {
             ttft_ns: Some(at as u64 * 1_000_000),
             prompt_tokens: 100,
             output_tokens: at as u32,
+            saved_ns: 0,
         });
         recorder.tokens(series, 3);
     }
@@ -231,6 +232,7 @@ fn counts_rise_from_tick_to_tick() {
             ttft_ns: None,
             prompt_tokens: 1,
             output_tokens: 1,
+            saved_ns: 0,
         });
         telemetry.tick(u64::from(tick) * 1_000);
         let all = check(&render(&telemetry, &[]));

@@ -86,7 +86,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date_with_what_strategies_had_le
     let dir = tempfile::tempdir().unwrap();
     drop(Store::open(dir.path()).unwrap());
     let connection = rusqlite::Connection::open(dir.path().join(FILE_NAME)).unwrap();
-    for table in ["generations", "learned", "experiments", "experiment_batches", "alerts"] {
+    for table in ["generations", "learned", "experiments", "experiment_batches", "alerts", "cycle_summaries"] {
         connection.execute_batch(&format!("DROP TABLE {table};")).unwrap();
     }
     connection.execute_batch("PRAGMA user_version = 1;").unwrap();
@@ -114,6 +114,7 @@ fn totals_are_of_the_ticks_between_their_beginning_and_the_last_call() {
             ttft_ns: Some(2_000_000),
             prompt_tokens: 1,
             output_tokens: 5,
+            saved_ns: 0,
         });
     };
     record(RequestOutcome::Success, 1_000);
@@ -132,6 +133,9 @@ fn totals_are_of_the_ticks_between_their_beginning_and_the_last_call() {
     telemetry.add_to(&mut totals);
     telemetry.add_to(&mut totals);
 
+    let requests = totals.requests();
+    assert_eq!((requests.total, requests.errors, requests.rejected), (7, 1, 1));
+    assert_eq!((requests.cache_hits, requests.cache_misses), (0, 8));
     let figures = totals.figures();
     assert_eq!((figures.requests, figures.errors, figures.rejected, figures.output_tokens), (7, 1, 1, 40));
     // The second without anything is not busy.

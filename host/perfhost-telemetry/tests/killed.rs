@@ -37,6 +37,7 @@ fn persist_until_killed() {
             ttft_ns: None,
             prompt_tokens: 0,
             output_tokens: 0,
+            saved_ns: 0,
         });
         let now_ms = START_MS + (second + 1) * 1_000;
         telemetry.tick(now_ms);

@@ -24,6 +24,7 @@ fn success(series: SeriesId, total_ms: u64) -> RequestRecord {
         ttft_ns: None,
         prompt_tokens: 10,
         output_tokens: 5,
+        saved_ns: 0,
     }
 }
 
@@ -197,4 +198,24 @@ fn nothing_is_lost_while_workers_record_and_ticks_go_on() {
         .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
         .sum();
     assert_eq!(generated, WORKERS * EACH * 2);
+}
+
+#[test]
+fn without_requests_only_gauges_are_measured() {
+    let telemetry = Telemetry::without_requests();
+    let recorder = telemetry.recorder();
+    let series = telemetry.series("engine", "m", "balanced", Operation::Chat);
+    assert_eq!(series, telemetry.series("cloud", "other", "aggressive", Operation::Embedding), "no series is made");
+    recorder.record(&success(series, 10));
+    recorder.tokens(series, 5);
+    telemetry.gauge(metric::CPU_USAGE, &Scope::global(), 0.5);
+    telemetry.tick(1_000);
+
+    let seen = telemetry.window(MINUTE);
+    assert_eq!(find(&seen, metric::CPU_USAGE, &Scope::global()).map(|summary| summary.mean), Some(0.5));
+    let of_requests = seen.iter().filter(|metric| metric.name != metric::CPU_USAGE);
+    assert!(of_requests.clone().all(|metric| metric.summary.max == 0.0), "{:?}", of_requests.collect::<Vec<_>>());
+    assert!(telemetry.by_strategy(MINUTE).is_empty());
+    assert!(telemetry.outcomes().iter().all(|(_, count)| *count == 0));
+    assert!(telemetry.profiles(|_| true, 10).is_empty());
 }

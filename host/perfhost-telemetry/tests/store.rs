@@ -6,14 +6,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use perfhost_strategy::decision::{CycleRecord, Decision, DecisionUpdate};
+use perfhost_strategy::decision::{CycleRecord, CycleRequests, Decision, DecisionUpdate, Validations};
 use perfhost_strategy::observation::metric;
 use perfhost_strategy::plan::Operation;
 use perfhost_strategy::proposal::Measurement;
 use perfhost_strategy::{Observation, Proposal, Scope, Value, Verdict};
 use perfhost_telemetry::sketch::RELATIVE_ERROR;
 use perfhost_telemetry::store::{
-    CycleQuery, FILE_NAME, MOST_CYCLES, MOST_CYCLES_AT_ONCE, MOST_DECISIONS_AT_ONCE, MOST_POINTS, ReadOnlyStore,
+    CycleListQuery, CycleQuery, FILE_NAME, MOST_CYCLES, MOST_CYCLES_AT_ONCE, MOST_DECISIONS_AT_ONCE, MOST_POINTS,
+    MOST_SUMMARIES_AT_ONCE, ReadOnlyStore,
 };
 use perfhost_telemetry::window::STRATEGY_SCOPE_PREFIX;
 use perfhost_telemetry::{
@@ -54,6 +55,7 @@ impl Running {
             ttft_ns: None,
             prompt_tokens: 0,
             output_tokens: 0,
+            saved_ns: 0,
         });
     }
 
@@ -300,6 +302,35 @@ fn decisions_are_found_page_by_page_and_take_updates() {
 }
 
 #[test]
+fn cycles_in_short_tell_what_became_of_their_proposals_by_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let requests = CycleRequests { total: 9, errors: 1, rejected: 2, cache_hits: 3, cache_misses: 4 };
+    store.record_cycle(CycleRecord { requests: Some(requests), ..cycle(1) });
+    let failure = Some("trap".to_owned());
+    store.record_cycle(CycleRecord { failure, strategy: "bal@1".to_owned(), ..cycle(2) });
+    for (id, verdict) in [(1, Verdict::Applied), (2, Verdict::Clamped), (3, Verdict::Refused)] {
+        store.record_decision(Decision { cycle: 1, verdict, ..decision(id, "balanced@0.1.0", "retries") });
+    }
+    store.flush();
+    let list = |query: CycleListQuery| store.cycle_summaries(&query).unwrap();
+    let all = list(CycleListQuery { limit: 10, ..CycleListQuery::default() });
+    assert_eq!(all.iter().map(|one| (one.id, one.is_success)).collect::<Vec<_>>(), [(2, false), (1, true)]);
+    assert_eq!((all[0].failure.as_deref(), all[0].validations), (Some("trap"), Validations::default()));
+    assert_eq!((all[1].requests, all[1].duration_us, all[1].at_ms), (Some(requests), 70, START_MS + 1));
+    let given = Validations { total: 3, applied: 1, clamped: 1, refused: 1, rolled_back: 0 };
+    assert_eq!(all[1].validations, given);
+
+    let (verdict, detail) = (Verdict::RolledBack, String::new());
+    store.update_decision(DecisionUpdate { id: 1, verdict, detail, measured: None, guardrail: None });
+    store.flush();
+    let of_one = list(CycleListQuery { limit: 10, strategy: Some("balanced".to_owned()), before_id: Some(2) });
+    assert_eq!(of_one.len(), 1);
+    assert_eq!(of_one[0].validations, Validations { applied: 0, rolled_back: 1, ..given });
+    assert!(list(CycleListQuery { limit: 10, before_id: Some(1), ..CycleListQuery::default() }).is_empty());
+}
+
+#[test]
 fn cycles_are_bounded_and_come_with_their_decisions() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
@@ -316,6 +347,10 @@ fn cycles_are_bounded_and_come_with_their_decisions() {
     assert_eq!(store.cycle(624).unwrap(), None);
     assert_eq!(store.cycle(625).unwrap(), Some(cycle(625)));
     assert_eq!(store.cycle(last).unwrap(), Some(cycle(last)));
+    let every = CycleListQuery { limit: usize::MAX, ..CycleListQuery::default() };
+    assert_eq!(store.cycle_summaries(&every).unwrap().len(), MOST_SUMMARIES_AT_ONCE);
+    let oldest = CycleListQuery { before_id: Some(626), ..every };
+    assert_eq!(store.cycle_summaries(&oldest).unwrap().iter().map(|one| one.id).collect::<Vec<_>>(), [625]);
     let span = store.cycle_span(&CycleQuery { last: Some(10), ..CycleQuery::default() }).unwrap().unwrap();
     assert_eq!((span.start, span.first, span.last), (625, last - 9, last));
     let logged = store.cycles(span.first, span.last, 99).unwrap();

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use perfhost_strategy::Scope;
+use perfhost_strategy::decision::CycleRecord;
 use perfhost_strategy::observation::metric;
 use perfhost_telemetry::store::FILE_NAME;
-use perfhost_telemetry::{HistoryQuery, ReadOnlyStore, Retention, Store, Telemetry};
+use perfhost_telemetry::{CycleListQuery, HistoryQuery, ReadOnlyStore, Retention, Store, Telemetry};
 
 /// A whole multiple of a day, so that windows of every tier begin here.
 const START_MS: u64 = 20_000 * 86_400_000;
@@ -141,6 +142,11 @@ fn a_file_of_the_first_version_is_brought_up_to_date_with_all_that_it_holds() {
     assert_eq!(store.state("strategy/balanced").unwrap(), None, "it has a table of its own now");
     assert_eq!(store.state("settings").unwrap().as_deref(), Some(&b"tuned"[..]));
     assert!(store.generations(10, None).unwrap().is_empty());
+    let cycles = CycleListQuery { limit: 10, ..CycleListQuery::default() };
+    assert!(store.cycle_summaries(&cycles).unwrap().is_empty());
+    store.record_cycle(CycleRecord { id: 7, ..CycleRecord::default() });
+    store.flush();
+    assert_eq!(store.cycle_summaries(&cycles).unwrap()[0].id, 7);
     assert_eq!(set_aside(dir.path()), 0);
     drop(store);
     // And once only.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Sources;
-use crate::config::raw::{Raw, RawAuto, RawEngine, RawTuning, RawUpstream};
+use crate::config::raw::{Raw, RawAuto, RawEngine, RawTelemetry, RawTuning, RawUpstream};
 
 pub use ab::{AbCommand, ReportForm, StartFlags, UnitName};
 pub use alerts::{AlertsCommand, AlertsFlags};
@@ -73,15 +73,21 @@ pub enum Command {
     Optimize {
         /// Only this provider
         provider: Option<String>,
+        /// Apply what turns a knob, through the guard
+        #[arg(long)]
+        apply: bool,
         /// Where and how
         #[command(flatten)]
         client: ClientFlags,
     },
-    /// What the answer cache holds and saved
+    /// What the answer cache holds, and what it saved over a range
     Cache {
         /// Empty it
         #[arg(long)]
         clear: bool,
+        /// Since when: -7d, or a moment such as 2026-01-31T12:00:00Z
+        #[arg(long, default_value = "-24h", allow_hyphen_values = true, value_name = "MOMENT")]
+        since: String,
         /// Where and how
         #[command(flatten)]
         client: ClientFlags,
@@ -326,6 +332,9 @@ pub struct ServeFlags {
     /// Time between two observations, in milliseconds [default: 5000]
     #[arg(long, value_name = "MILLISECONDS")]
     pub interval_ms: Option<u64>,
+    /// Record no requests, as `telemetry.enabled = false`: no history of them, no tuning, no experiments
+    #[arg(long, conflicts_with_all = ["ab", "auto"])]
+    pub no_telemetry: bool,
     /// How much to log
     #[arg(long, env = "PERFHOST_LOG", value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     pub log: LogLevel,
@@ -358,6 +367,7 @@ impl ServeFlags {
                 embeddings: None,
             },
             tuning: RawTuning { interval_ms: self.interval_ms, guard: None, fresh: self.fresh.then_some(true) },
+            telemetry: RawTelemetry { enabled: self.no_telemetry.then_some(false) },
             ..Raw::default()
         };
         Sources { file: self.config.clone(), environment, flags, set: self.set.clone(), parameters: self.param.clone() }

@@ -18,7 +18,7 @@ use perfhost_telemetry::{ResourceSampler, Store, Telemetry};
 use perfhost_upstream::{Fleet, discover, health, tls_config};
 use perfhost_wasm::{Runtime, RuntimeConfig};
 use tokio::time::MissedTickBehavior;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::{Config, Sources};
 use crate::data_dir::DataDir;
@@ -33,6 +33,7 @@ use crate::service::now_ms;
 use crate::service::observer::Observer;
 use crate::service::offer::{Place, offered};
 use crate::service::otlp;
+use crate::service::promotion::Promotion;
 use crate::service::reload::Reloader;
 use crate::service::reports;
 use crate::service::sampler::Sampler;
@@ -61,7 +62,12 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let listen = listener.local_addr().context("reading the listener's address")?;
     let data = DataDir::lock(&config.data_dir)?;
     let store = Store::open_with(data.path(), config.retention).context("opening the store")?;
-    let telemetry = Telemetry::new();
+    let telemetry = if config.is_recording {
+        Telemetry::new()
+    } else {
+        warn!("requests are not recorded: no history of them, no tuning, no experiments, no alerts about them");
+        Telemetry::without_requests()
+    };
     let settings = Arc::new(Shared::new(Arc::new(config.settings.clone())));
     let tls = tls_config().context("loading the root certificates")?;
 
@@ -92,11 +98,11 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let engine = engine::choose(&config, &data, &fleet, &sources)?;
 
     // What an earlier run had found, before the engine starts with it.
-    let mut machine = ResourceSampler::new();
-    let hardware = machine.hardware();
-    let machine = tuned::in_words(&machine.processor(), &hardware);
+    let mut resource_sampler = ResourceSampler::new();
+    let hardware = resource_sampler.hardware();
+    let machine = tuned::in_words(&resource_sampler.processor(), &hardware);
     let tuned = Arc::new(TunedSettings::open(store.clone()));
-    let begun = begin(&tuned, &config, &machine, &hardware, &fleet, engine.as_ref());
+    let begun = begin(&tuned, &config, &machine, &hardware, &fleet, engine.as_ref(), strategies.promotion());
     settings.store(Arc::new(begun.settings));
     let engine =
         engine.map(|chosen| chosen.start(&settings.load(), &config.settings, &fleet)).transpose()?.map(Arc::new);
@@ -140,6 +146,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let alerts = Arc::new(Alerts::open(parts, &config.alerts)?);
     let control = Arc::new(HostControl {
         alerts: alerts.clone(),
+        telemetry: telemetry.clone(),
         strategies: strategies.clone(),
         tuner: tuner.clone(),
         config: in_force.clone(),
@@ -213,13 +220,14 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
         engine: engine.clone(),
         hardware,
         resources,
-        reader: ResourceSampler::new(),
+        reader: resource_sampler,
         seconds: 0,
     };
     let watcher = Watcher::new(strategies.clone(), in_force.clone());
     let reloader = Reloader::new(sources, in_force, tuner.clone(), strategies.clone(), fleet.clone(), alerts.clone());
     let seconds = tokio::spawn(every_second(sampler, tuner.clone(), shutdown.clone()));
-    let decisions = tokio::spawn(decide(tuner, shutdown.clone()));
+    // Without recorded requests the loop would turn knobs blindly: it rests.
+    let decisions = config.is_recording.then(|| tokio::spawn(decide(tuner, shutdown.clone())));
     let looks = tokio::spawn(experiment(experiments.clone(), shutdown.clone()));
     let reloads = tokio::spawn(reloader.run(shutdown.clone()));
     let watch = tokio::spawn(watcher.run(shutdown.clone()));
@@ -232,7 +240,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, sources: Sources, shu
     let gateway = tokio::task::spawn_blocking(move || perfhost_gateway::run(listener, services, workers, shutdown));
     let served = gateway.await.context("the gateway panicked")?;
 
-    for task in [seconds, decisions, looks, reloads, watch, reports, alerting].into_iter().chain(pushes) {
+    for task in [seconds, looks, reloads, watch, reports, alerting].into_iter().chain(decisions).chain(pushes) {
         // They stop with the same signal; a panic in one was logged by its thread and must not hide the rest.
         let _ended = task.await;
     }
@@ -256,7 +264,8 @@ pub fn parameters_of(config: Arc<Config>) -> Arc<Parameters> {
     })
 }
 
-/// The settings to begin with, on this machine, with these providers and the engine that is about to start.
+/// The settings to begin with, on this machine, with these providers, the engine that is about to start, and what an
+/// experiment had promoted.
 fn begin(
     tuned: &TunedSettings,
     config: &Config,
@@ -264,6 +273,7 @@ fn begin(
     hardware: &Hardware,
     fleet: &Fleet,
     engine: Option<&Chosen>,
+    promotion: Option<&Promotion>,
 ) -> StartValues {
     let mut surroundings = Surroundings::of_fleet(machine, fleet, None);
     let mut places = Place::of(fleet);
@@ -271,7 +281,12 @@ fn begin(
         surroundings.providers.insert(engine.provider().to_owned(), engine.serves());
         places.push(Place { provider: engine.provider().to_owned(), is_managed: true });
     }
-    tuned.start_values(config, &surroundings, &offered(config, hardware.logical_cores, &places))
+    let offered = offered(config, hardware.logical_cores, &places);
+    let mut begun = tuned.start_values(config, &surroundings, &offered);
+    if let Some(promotion) = promotion {
+        begun.settings = promotion.with_knobs(begun.settings, config, &surroundings, &offered);
+    }
+    begun
 }
 
 /// Rules that nobody reads are a mistake that nothing else would show.
@@ -306,8 +321,20 @@ async fn every_second(mut sampler: Sampler, tuner: Arc<Tuner>, mut shutdown: Shu
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            _ = clock.tick() => sampler.tick(now_ms()),
+            _ = clock.tick() => {}
             () = shutdown.reached(Stage::Draining) => break,
+        }
+        // A graphics driver that is in trouble can take seconds to answer; the fleet's health is looked at meanwhile.
+        let sampling = tokio::task::spawn_blocking(move || {
+            sampler.tick(now_ms());
+            sampler
+        });
+        match sampling.await {
+            Ok(back) => sampler = back,
+            Err(error) => {
+                error!(%error, "sampling has ended: gauges and history stand still");
+                return;
+            }
         }
         let tuner = tuner.clone();
         // Swaps and retries compile; they must not hold up the clock.

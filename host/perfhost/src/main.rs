@@ -27,8 +27,10 @@ fn main() -> ExitCode {
         Some(Command::Resources(flags)) => command::resources::run(&flags),
         Some(Command::Decisions { limit, client }) => command::decisions::run(limit, &client),
         Some(Command::Ab(ab)) => command::ab::run(&ab),
-        Some(Command::Optimize { provider, client }) => command::optimize::run(provider.as_deref(), &client),
-        Some(Command::Cache { clear, client }) => command::cache::run(clear, &client),
+        Some(Command::Optimize { provider, apply, client }) => {
+            command::optimize::run(provider.as_deref(), apply, &client)
+        }
+        Some(Command::Cache { clear, since, client }) => command::cache::run(clear, &since, &client),
         Some(Command::Report { period, format, file, client }) => {
             command::report::run(period, format, file.as_deref(), &client)
         }

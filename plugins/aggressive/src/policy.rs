@@ -19,6 +19,8 @@ const TOKENS: &str = "tokens_per_second";
 const REFUSED_THAT_COUNTS: f64 = 0.001;
 /// Share of a limit in use from which the limit is what holds requests back.
 const BINDING: f64 = 0.9;
+/// Time after a step was taken back before a smaller one is tried: a window and what its change takes to settle.
+const AFTER_ROLL_BACK_MS: u64 = 15_000;
 /// Requests under way for each slot at most: one that generates and some that are ready to.
 const REQUESTS_PER_SLOT: i64 = 4;
 
@@ -99,7 +101,12 @@ const PARAMETERS: &[ParameterInfo] = &[
 impl Aggressive {
     /// Twice as many slots while requests wait for one and memory allows.
     fn double_slots(&self, seen: &Seen<'_>, tuning: &mut Tuning, engine: &Engine<'_>) -> Option<Proposal> {
-        let value = (engine.slots * 2).min(self.slots_max);
+        let steps = [engine.slots * 2, engine.slots + (engine.slots + 1) / 2].map(|slots| slots.min(self.slots_max));
+        let value = tuning.first_open("engine_slots", engine.scope, steps)?;
+        // Until then windows show the engine as it was before the host took back the larger step.
+        if value < steps[0] && tuning.trials.is_settling(AFTER_ROLL_BACK_MS) {
+            return None;
+        }
         if value <= engine.slots || !engine.is_short_of_slots() || !engine.has_memory_for(value) {
             return None;
         }
@@ -127,6 +134,10 @@ impl Aggressive {
 
     /// Back to the number of slots before the last step, when that step brought less than it must.
     fn take_back_slots(&self, seen: &Seen<'_>, tuning: &mut Tuning, engine: &Engine<'_>) -> Option<Proposal> {
+        let tried = tuning.trials.to_take_back("engine_slots", engine.scope, engine.slots)?;
+        if !engine.was_soon_replaced(tried.demand) {
+            return None;
+        }
         tuning.take_back(seen, ("engine_slots", engine.scope), TOKENS, true, |present, value| {
             let text = Text::new("").integer(present).words(" slots brought less than ").percent(self.gain_min);
             text.words(" more tokens/s than ").integer(value).words(": back to ").integer(value).done()

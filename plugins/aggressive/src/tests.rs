@@ -37,19 +37,21 @@ fn a_rolled_back_step_is_not_tried_again_soon_even_by_the_next_instance() {
     let mut run = Run::<Strategy<Aggressive>>::new(8, &[]);
     run.guard.rolls_back_from = Some(("engine_slots", 8));
     run.cycles(80);
-    assert_eq!(run.values_of("engine_slots"), [2, 4, 8]);
-    assert_eq!(run.world.setting("engine_slots"), 4);
+    // A smaller step is tried where a doubling did harm; no value comes twice.
+    let slots = [2, 4, 8, 6, 12, 9];
+    assert_eq!(run.values_of("engine_slots"), slots);
+    assert_eq!(run.world.setting("engine_slots"), 6);
     let state = run.strategy.save();
     run.strategy = Strategy::default();
     run.strategy.configure(&[], World::knobs()).expect("no parameters");
     run.strategy.restore(&state).expect("own state");
     assert_eq!(run.strategy.save(), state);
     run.cycles(20);
-    assert_eq!(run.values_of("engine_slots"), [2, 4, 8]);
+    assert_eq!(run.values_of("engine_slots"), slots);
     // Ten minutes later it is worth another try.
     run.guard.rolls_back_from = None;
     run.cycles(120);
-    assert_eq!(run.world.setting("engine_slots"), 8);
+    assert!(run.world.setting("engine_slots") >= 8, "{:#?}", run.turns);
 }
 
 #[test]

@@ -23,13 +23,18 @@ pub fn plan(asked: &Request, candidates: &[Candidate], weights: Weights) -> Plan
     let worst = |part: &dyn Fn(&Candidate) -> f32| candidates.iter().map(part).fold(0.0, f32::max);
     let (latency_max, cost_max) = (worst(&latency), worst(&|candidate| candidate.cost));
     let load_max = worst(&order::load);
+    let home = order::home(asked, candidates);
     let score = |candidate: &Candidate| {
         let slowness = match latency(candidate) {
             known if known > 0.0 => known / latency_max,
             _ => 0.5,
         };
         let price = if cost_max > 0.0 { candidate.cost / cost_max } else { 0.0 };
-        let loading = if candidate.resident { 0.0 } else { 0.5 };
+        let loading = match candidate.resident {
+            true => 0.0,
+            false if home == Some(candidate.target) => 0.5,
+            false => 0.75,
+        };
         let score =
             weights.latency * slowness + weights.load * order::load(candidate) / load_max + weights.cost * price;
         // A target that fails half of its requests costs every request twice.
@@ -71,5 +76,16 @@ mod tests {
         let failing = Candidate { error_rate: 0.6, ..target(300.0, 1, 0.0) };
         assert_eq!(plan(&request(), &[failing, target(400.0, 1, 0.0)], WEIGHTS).order, [1, 0]);
         assert_eq!(plan(&request(), &[candidate(0), candidate(1)], WEIGHTS).order, [0, 1]);
+    }
+
+    #[test]
+    fn a_model_is_loaded_at_its_home_unless_that_is_much_busier() {
+        let cold = |in_flight| Candidate { resident: false, in_flight, ..candidate(0) };
+        let order = |model, left, right| {
+            let candidates = [cold(left), Candidate { target: 1, ..cold(right) }];
+            plan(&Request { model, ..request() }, &candidates, WEIGHTS).order
+        };
+        assert_eq!((order(1, 0, 0), order(2, 0, 0)), (vec![1, 0], vec![0, 1]));
+        assert_eq!((order(1, 0, 1), order(1, 0, 9)), (vec![1, 0], vec![0, 1]));
     }
 }

@@ -111,8 +111,14 @@ impl Balanced {
                 return turned;
             }
         }
+        if let Some(back) = admission::take_back(seen, tuning, &engines) {
+            return Some(back);
+        }
         if let Some(filled) = admission::fill_slots(seen, tuning, &engines) {
             return Some(filled);
+        }
+        if let Some(finished) = admission::finish(seen, tuning, &engines, self.slo_ttft_ms) {
+            return Some(finished);
         }
         let wait = wait?;
         if self.share_in_time(seen, wait) < MISSED {
@@ -147,9 +153,6 @@ impl Balanced {
         let expected_ms = token_time.map(|now| now.p95 * engine.token_time_ratio(value));
         if expected_ms.is_some_and(|expected| expected > TOKEN_TIME_ROOM * self.slo_tpot_ms) {
             return None;
-        }
-        if seen.integer("concurrency_limit", HOST).is_some_and(|limit| limit < value) {
-            return admission::make_room(seen, tuning, engine, value);
         }
         let reason = Text::new("").number(engine.waiting()).words(" requests wait for one of ").integer(engine.slots);
         let reason = reason.words(" slots; with ").integer(value).words(" a token is expected to take ");
@@ -192,6 +195,10 @@ impl Balanced {
 
 /// Takes back a number of slots that brought nothing.
 fn take_back_slots(seen: &Seen<'_>, tuning: &mut Tuning, engine: &Engine<'_>) -> Option<Proposal> {
+    let tried = tuning.trials.to_take_back("engine_slots", engine.scope, engine.slots)?;
+    if !engine.was_soon_replaced(tried.demand) {
+        return None;
+    }
     tuning.take_back(seen, ("engine_slots", engine.scope), TOKENS, true, |present, value| {
         let text = Text::new("").integer(present).words(" slots brought less than 3 % over ").integer(value);
         text.words(", which take less memory: back to ").integer(value).done()

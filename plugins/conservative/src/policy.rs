@@ -19,6 +19,9 @@ const FAR_OFF: f64 = 2.0;
 /// Throughput that more slots may cost, as a share. A request waits for a slot, not for tokens/s: as long as the engine
 /// is about as fast, more slots shorten the wait. Measured windows of a few seconds differ by this much on their own.
 const THROUGHPUT_LOSS_MAX: f64 = 0.15;
+/// Recent share of failures up to which no target is unreliable: the host counts one failure as 5 %, so that two in close
+/// succession are more than chance, and one of five hundred is not.
+const UNRELIABLE_MIN: f32 = 0.1;
 /// Answers needed before a percentile is believed.
 const SAMPLES_MIN: u64 = 10;
 /// The cap on slots never falls below this, so that one core does not mean one client.
@@ -64,7 +67,7 @@ impl Policy for Conservative {
     }
 
     fn plan(&self, asked: &Request, candidates: &[Candidate]) -> Plan {
-        crate::plan::plan(asked, candidates, 2.0 * self.target_error_rate as f32)
+        crate::plan::plan(asked, candidates, (2.0 * self.target_error_rate as f32).max(UNRELIABLE_MIN))
     }
 }
 
@@ -101,11 +104,17 @@ impl Conservative {
                 return Some(back);
             }
         }
-        if let Some(relief) = self.relieve_errors(seen, tuning) {
+        if let Some(back) = admission::take_back(seen, tuning, &engines) {
+            return Some(back);
+        }
+        if let Some(relief) = self.relieve_errors(seen, tuning, &engines) {
             return Some(relief);
         }
-        let wait = first_token(seen, &engines, SAMPLES_MIN)?;
         let target_ms = self.target_ttft_p95_ms;
+        if let Some(finished) = admission::finish(seen, tuning, &engines, target_ms) {
+            return Some(finished);
+        }
+        let wait = first_token(seen, &engines, SAMPLES_MIN)?;
         if wait.p95_ms > self.headroom * target_ms {
             let raised = engines.iter().find_map(|engine| self.raise_slots(seen, tuning, engine, wait));
             return raised.or_else(|| match wait.p95_ms > target_ms {
@@ -119,7 +128,7 @@ impl Conservative {
     }
 
     /// Half as many slots again, at least one more, while requests wait for one; twice as many while the target is
-    /// missed by far.
+    /// missed by far; fewer where that was tried and taken back.
     fn raise_slots(
         &self,
         seen: &Seen<'_>,
@@ -129,8 +138,9 @@ impl Conservative {
     ) -> Option<Proposal> {
         let cap = self.slots_cap(&seen.observation.hardware);
         let is_far_off = wait.p95_ms > FAR_OFF * self.target_ttft_p95_ms;
-        let more = if is_far_off { engine.slots } else { (engine.slots / 2).max(1) };
-        let value = (engine.slots + more).min(cap);
+        let half = (engine.slots / 2).max(1);
+        let steps = [if is_far_off { engine.slots } else { half }, half, 1].map(|more| (engine.slots + more).min(cap));
+        let value = tuning.first_open("engine_slots", engine.scope, steps)?;
         if value <= engine.slots || !engine.is_short_of_slots() || !engine.has_memory_for(value) {
             return None;
         }
@@ -147,14 +157,16 @@ impl Conservative {
     }
 
     /// A quarter less at once (half of a limit that is not even reached) while more requests fail than should.
-    fn relieve_errors(&self, seen: &Seen<'_>, tuning: &mut Tuning) -> Option<Proposal> {
+    fn relieve_errors(&self, seen: &Seen<'_>, tuning: &mut Tuning, engines: &[Engine<'_>]) -> Option<Proposal> {
         let finished = seen.settled("error_rate", HOST, 2 * SAMPLES_MIN)?;
         if finished.mean <= self.target_error_rate {
             return None;
         }
         let present = seen.integer("concurrency_limit", HOST)?;
         let under_way = seen.level("in_flight", HOST)?.ceil() as i64;
-        let value = if under_way * 2 < present { present / 2 } else { (present * 3 / 4).max(1) };
+        let value = if under_way * 2 < present { present / 2 } else { present * 3 / 4 };
+        // With a request for each slot an engine has no load to take off.
+        let value = value.max(admission::capacity(seen, engines)).max(1);
         if value >= present {
             return None;
         }

@@ -1,7 +1,7 @@
 //! Managed engines: how loaded their slots are, what a slot costs in memory, and what more of them should bring.
 
 use crate::knobs::Knobs;
-use crate::seen::{HOST, LONG_MS, Seen};
+use crate::seen::{HOST, LONG_MS, RECENT_MS, Seen};
 use crate::types::Health;
 
 /// What [`engines`] reads.
@@ -14,6 +14,8 @@ const THROUGHPUT_EXPONENT: f64 = 0.36;
 /// Waiting requests, on average, from which slots count as short.
 const WAITING_THAT_COUNTS: f64 = 0.5;
 
+/// Time in which a replaced engine must have answered what it had: twice what passes until the host has measured.
+const DRAIN_MAX_MS: f64 = 30_000.0;
 /// Finished requests from which an engine's load is believed; the host asks for as many before it replaces an engine.
 const FINISHED_MIN: u64 = 5;
 
@@ -30,6 +32,8 @@ pub struct Engine<'a> {
     pub waiting_inside: f64,
     /// Requests that wait for admission at the host.
     pub waiting_outside: f64,
+    /// The most requests at the engine in the recent window.
+    pub most_at_engine: f64,
     /// Requests that it finished in the long window.
     pub finished: u64,
     /// Estimated memory of one slot, in bytes.
@@ -49,7 +53,13 @@ impl Engine<'_> {
         let has_evidence = self.finished >= FINISHED_MIN;
         has_evidence
             && self.waiting() >= WAITING_THAT_COUNTS
-            && self.at_engine + WAITING_THAT_COUNTS >= self.slots as f64
+            && self.most_at_engine + WAITING_THAT_COUNTS >= self.slots as f64
+    }
+
+    /// Whether what was measured of a change of slots can be believed, when so many requests were there: the replaced
+    /// engine answers those that wait inside it, so that a long queue is measured at the old engine's speed.
+    pub fn was_soon_replaced(&self, demand: f64) -> bool {
+        demand * f64::from(LONG_MS) <= DRAIN_MAX_MS * self.finished as f64
     }
 
     /// Whether an engine with that many slots can start while this one still runs, as a replacement does.
@@ -81,6 +91,7 @@ pub fn engines<'a>(seen: &Seen<'_>, knobs: &'a Knobs, kv_bytes_per_token: f64) -
         let slots = seen.integer("engine_slots", scope)?.max(1);
         let at_engine = seen.level("in_flight", scope).unwrap_or(f64::from(provider.in_flight));
         let unserved = (at_engine - slots as f64).max(0.0);
+        let most_at_engine = seen.summary("in_flight", scope, RECENT_MS).map_or(at_engine, |summary| summary.max);
         let waiting_inside = seen.level("engine_requests_deferred", scope).unwrap_or(unserved);
         let context = seen.integer("engine_context_tokens", scope).unwrap_or(2_048) as f64;
         let kv_share = kv_share(seen.word("engine_kv_type", scope).unwrap_or("f16"));
@@ -88,7 +99,17 @@ pub fn engines<'a>(seen: &Seen<'_>, knobs: &'a Knobs, kv_bytes_per_token: f64) -
         let resident = seen.level("process_memory_bytes", scope).filter(|bytes| *bytes > 0.0);
         let slot_bytes = resident.map_or(estimate, |bytes| estimate.min(bytes / slots as f64));
         let finished = seen.summary("response_time_ms", scope, LONG_MS).map_or(0, |summary| summary.count);
-        Some(Engine { scope, slots, at_engine, waiting_inside, waiting_outside, finished, slot_bytes, free_bytes })
+        Some(Engine {
+            scope,
+            slots,
+            at_engine,
+            most_at_engine,
+            waiting_inside,
+            waiting_outside,
+            finished,
+            slot_bytes,
+            free_bytes,
+        })
     };
     knobs.scopes_of("engine_slots").filter_map(engine).collect()
 }
@@ -120,6 +141,7 @@ mod tests {
             scope: "local",
             slots: 4,
             at_engine: 8.0,
+            most_at_engine: 8.0,
             waiting_inside: 4.0,
             waiting_outside: 0.0,
             finished: 20,
@@ -133,7 +155,10 @@ mod tests {
         assert!(engine().is_short_of_slots());
         assert!(!Engine { waiting_inside: 0.0, ..engine() }.is_short_of_slots());
         // Held back by the concurrency limit, not by slots.
-        assert!(!Engine { at_engine: 2.0, waiting_inside: 0.0, waiting_outside: 6.0, ..engine() }.is_short_of_slots());
+        assert!(
+            !Engine { at_engine: 2.0, most_at_engine: 2.0, waiting_inside: 0.0, waiting_outside: 6.0, ..engine() }
+                .is_short_of_slots()
+        );
     }
 
     #[test]

@@ -15,6 +15,13 @@ const REMEMBERED_MAX: usize = 64;
 const PENDING_MAX_MS: u64 = 600_000;
 /// Demand below this share of what it was makes a comparison of before and after meaningless.
 const COMPARABLE_DEMAND: f64 = 0.7;
+/// Time at the providers: what admission bounds if it is load that takes the time.
+pub const UPSTREAM: &str = "upstream_time_ms";
+/// Share by which that time must fall before a lower limit has shown anything: the mean of some fifty answers of
+/// different length varies by a tenth on its own.
+const UPSTREAM_GAIN_MIN: f64 = 0.15;
+/// Share of slots that must have work before tokens per second say what they bring.
+const SLOTS_AT_WORK: f64 = 0.9;
 /// Demand this many times what it was makes an old result void.
 const GROWN_DEMAND: f64 = 2.0;
 
@@ -73,6 +80,7 @@ pub struct Trials {
     refused: Pauses,
     now_ms: u64,
     demand: f64,
+    limit: Option<i64>,
     changed_ms: u64,
     /// Relative change of a metric that counts as one, for example 0.05.
     pub gain: f64,
@@ -88,6 +96,7 @@ impl Default for Trials {
             refused: Pauses::default(),
             now_ms: 0,
             demand: 0.0,
+            limit: None,
             changed_ms: 0,
             gain: 0.05,
             retry_after_ms: 600_000,
@@ -100,6 +109,7 @@ impl Trials {
     /// the host made of a clamped change is read from there.
     pub fn begin(&mut self, now_ms: u64, demand: f64, present: impl Fn(&str, &str) -> Option<i64>) {
         (self.now_ms, self.demand) = (now_ms, demand);
+        self.limit = present("concurrency_limit", "");
         self.pending.retain(|pending| now_ms.saturating_sub(pending.tried.at_ms) < PENDING_MAX_MS);
         for Pending { tried, .. } in self.pending.iter_mut().filter(|pending| pending.is_applied) {
             match present(&tried.name, &tried.scope) {
@@ -127,12 +137,19 @@ impl Trials {
 
     /// Whether this very value was tried without gain, under demand like today's and not long ago.
     pub fn is_ruled_out(&self, name: &str, scope: &str, value: i64) -> bool {
-        self.tried.iter().any(|tried| {
-            tried.name == name
-                && tried.scope == scope
-                && tried.value == value
-                && !tried.is_return
-                && tried.effect.is_disappointing()
+        self.result_of(name, scope, value).is_some_and(|tried| tried.effect.is_disappointing())
+    }
+
+    /// Whether this very value was tried and made things worse, under demand like today's and not long ago.
+    pub fn did_harm(&self, name: &str, scope: &str, value: i64) -> bool {
+        self.result_of(name, scope, value).is_some_and(|tried| tried.effect == Effect::Worse)
+    }
+
+    /// What came of this very value, if that still counts.
+    fn result_of(&self, name: &str, scope: &str, value: i64) -> Option<&Tried> {
+        let is_it = |tried: &&Tried| tried.name == name && tried.scope == scope && tried.value == value;
+        self.tried.iter().find(is_it).filter(|tried| {
+            !tried.is_return
                 && self.now_ms.saturating_sub(tried.at_ms) < self.retry_after_ms
                 && (tried.demand <= 0.0 || self.demand < GROWN_DEMAND * tried.demand)
         })
@@ -140,11 +157,35 @@ impl Trials {
 
     /// The change that brought a knob to its `present` value, if it did not make things better: what to take back.
     pub fn to_take_back(&self, name: &str, scope: &str, present: i64) -> Option<&Tried> {
+        self.last_step(name, scope, present).filter(|last| last.effect.is_disappointing())
+    }
+
+    /// The change that brought a knob to its `present` value not long ago, unless it went back to an earlier one.
+    pub fn last_step(&self, name: &str, scope: &str, present: i64) -> Option<&Tried> {
         let last = self.tried.iter().rev().find(|tried| tried.name == name && tried.scope == scope)?;
         let is_step = !last.is_return && last.from != last.value && last.value == present;
         // An old result says nothing of a value that somebody may have set since.
         let is_fresh = self.now_ms.saturating_sub(last.at_ms) < self.retry_after_ms;
-        (is_step && is_fresh && last.effect.is_disappointing()).then_some(last)
+        (is_step && is_fresh).then_some(last)
+    }
+
+    /// Whether one of these knobs was brought to a lower value not long ago, and stayed there.
+    pub fn was_lowered(&self, names: &[&str], scope: &str) -> bool {
+        self.tried.iter().any(|tried| {
+            names.contains(&tried.name.as_str())
+                && tried.scope == scope
+                && tried.value < tried.from
+                && tried.effect != Effect::Worse
+                && self.now_ms.saturating_sub(tried.at_ms) < self.retry_after_ms
+        })
+    }
+
+    /// Counts the change that brought a knob to `value` as one without gain, also where nothing could be measured.
+    pub(crate) fn dismiss(&mut self, name: &str, scope: &str, value: i64) {
+        let is_it = |tried: &&mut Tried| tried.name == name && tried.scope == scope && tried.value == value;
+        if let Some(tried) = self.tried.iter_mut().find(is_it).filter(|tried| tried.effect == Effect::Unknown) {
+            tried.effect = Effect::Same;
+        }
     }
 
     /// When the knob's last result was asked for, as Unix time in milliseconds.
@@ -196,8 +237,12 @@ impl Trials {
                 }
                 (_, Some(measured)) => {
                     let mut tried = self.pending.swap_remove(at).tried;
-                    let is_comparable = self.demand >= COMPARABLE_DEMAND * tried.demand;
-                    let effect = effect(measured, self.gain).filter(|_| is_comparable);
+                    // Slots without work cannot show what they bring: the limit left it outside, or there was none.
+                    let work = self.limit.map_or(self.demand, |limit| self.demand.min(limit as f64));
+                    let is_idle = tried.name == "engine_slots" && work < SLOTS_AT_WORK * tried.value as f64;
+                    let is_comparable = self.demand >= COMPARABLE_DEMAND * tried.demand && !is_idle;
+                    let gain = if measured.metric == UPSTREAM { self.gain.max(UPSTREAM_GAIN_MIN) } else { self.gain };
+                    let effect = effect(measured, gain).filter(|_| is_comparable);
                     tried.effect = effect.unwrap_or(Effect::Unknown);
                     self.remember(tried);
                 }
@@ -337,5 +382,36 @@ mod tests {
         trials.begin(1_010_000, 8.0, |_, _| Some(3));
         trials.learn(&[outcome(4, Verdict::Clamped, Some((100.0, 100.0)))]);
         assert!(trials.is_ruled_out("engine_slots", "local", 3) && !trials.is_ruled_out("engine_slots", "local", 4));
+    }
+
+    #[test]
+    fn slots_without_work_are_not_judged() {
+        let judged = |demand: f64, limit: i64| {
+            let mut trials = after_asking();
+            trials.learn(&[outcome(4, Verdict::Applied, None)]);
+            trials.begin(1_030_000, demand, |name, _| (name == "concurrency_limit").then_some(limit));
+            trials.learn(&[outcome(4, Verdict::Applied, Some((100.0, 101.0)))]);
+            trials.tried[0].effect
+        };
+        assert_eq!((judged(8.0, 256), judged(8.0, 4)), (Effect::Same, Effect::Same));
+        // A limit of two leaves two of four without work.
+        assert_eq!(judged(8.0, 2), Effect::Unknown);
+        let mut few = Trials::default();
+        few.begin(1_000_000, 3.0, |_, _| None);
+        few.asked("engine_slots", "local", 2, 4, false);
+        few.learn(&[outcome(4, Verdict::Applied, None), outcome(4, Verdict::Applied, Some((100.0, 101.0)))]);
+        assert_eq!(few.tried[0].effect, Effect::Unknown);
+    }
+
+    #[test]
+    fn time_upstream_must_fall_clearly_to_count() {
+        let of_fall = |after: f64| {
+            let mut trials = after_asking();
+            trials.learn(&[outcome(4, Verdict::Applied, None)]);
+            let measured = Measurement { metric: UPSTREAM.to_owned(), before: 1_000.0, after };
+            trials.learn(&[Outcome { measured: Some(measured), ..outcome(4, Verdict::Applied, None) }]);
+            trials.tried[0].effect
+        };
+        assert_eq!((of_fall(920.0), of_fall(800.0)), (Effect::Same, Effect::Better));
     }
 }

@@ -42,6 +42,12 @@ impl Tuning {
         Seen::new(observation, self.trials.changed_ms())
     }
 
+    /// The first of `values` that was not taken back lately. The host takes back large steps sooner than small ones, also
+    /// for a wait that was rising by itself: the next smaller step is then worth a try.
+    pub fn first_open(&self, name: &str, scope: &str, values: impl IntoIterator<Item = i64>) -> Option<i64> {
+        values.into_iter().find(|value| !self.trials.did_harm(name, scope, *value))
+    }
+
     /// The proposal for a change, if it is one that can be made now.
     pub fn ask(&mut self, seen: &Seen<'_>, change: Change<'_>) -> Option<Proposal> {
         let value = self.knobs.nearest(change.name, change.scope, change.value)?;
@@ -67,10 +73,25 @@ impl Tuning {
         if tried.effect == Effect::Same && !also_without_gain {
             return None;
         }
-        let value = self.knobs.nearest(name, scope, tried.from)?;
+        self.go_back(seen, (name, scope), metric, reason)
+    }
+
+    /// The proposal that takes back a knob's last change, whatever came of it.
+    pub fn go_back(
+        &mut self,
+        seen: &Seen<'_>,
+        (name, scope): (&str, &str),
+        metric: &str,
+        reason: impl Fn(i64, i64) -> String,
+    ) -> Option<Proposal> {
+        let present = seen.integer(name, scope)?;
+        let from = self.trials.last_step(name, scope, present)?.from;
+        let value = self.knobs.nearest(name, scope, from)?;
         let reason = reason(present, value);
         let change = Change { name, scope, value, reason, metric, ratio: 1.0, confidence: 0.8 };
-        self.propose(seen, change, true)
+        let proposal = self.propose(seen, change, true)?;
+        self.trials.dismiss(name, scope, present);
+        Some(proposal)
     }
 
     fn propose(&mut self, seen: &Seen<'_>, change: Change<'_>, is_return: bool) -> Option<Proposal> {

@@ -18,9 +18,12 @@ use clap::Parser;
 enum Command {
     /// Answers every request at once with a fixed completion; a request whose body holds `"stream":true` gets a stream.
     Upstream {
-        /// Port on 127.0.0.1.
-        #[arg(long)]
-        port: u16,
+        /// Port on 127.0.0.1. Repeat to answer on several.
+        #[arg(long = "port", required = true)]
+        ports: Vec<u16>,
+        /// Models that each port lists: `bench`, or `bench-PORT-0` and so on.
+        #[arg(long, default_value_t = 1)]
+        models: u32,
         /// Events in a stream.
         #[arg(long, default_value_t = 8)]
         events: u32,
@@ -78,8 +81,8 @@ enum Command {
 
 fn main() -> Result<()> {
     match Command::parse() {
-        Command::Upstream { port, events, event_pause_us } => {
-            on_one_thread(upstream::serve(port, events, Duration::from_micros(event_pause_us)))
+        Command::Upstream { ports, models, events, event_pause_us } => {
+            on_one_thread(upstream::serve(&ports, models, events, Duration::from_micros(event_pause_us)))
         }
         Command::Load { port, connections, seconds, warm_up, stream, deterministic } => {
             let plan = load::Plan {

@@ -1,31 +1,48 @@
 //! A provider that answers at once: one task a connection, one write an answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 const BODY: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"bench","choices":[{"index":0,"message":{"role":"assistant","content":"The three largest cities in France are Paris, Marseille and Lyon."},"finish_reason":"stop"}],"usage":{"prompt_tokens":24,"completion_tokens":16,"total_tokens":40}}"#;
-const MODELS: &str =
-    r#"{"object":"list","data":[{"id":"bench","object":"model","created":1700000000,"owned_by":"bench"}]}"#;
 const EVENT: &str = r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"bench","choices":[{"index":0,"delta":{"content":" Paris"},"finish_reason":null}]}"#;
 
-/// Serves until the process ends.
-pub(crate) async fn serve(port: u16, events: u32, pause: Duration) -> Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+/// Serves on all ports until the process ends, or one of them fails.
+pub(crate) async fn serve(ports: &[u16], models: u32, events: u32, pause: Duration) -> Result<()> {
+    let mut listeners = JoinSet::new();
+    for port in ports {
+        let listener = TcpListener::bind(("127.0.0.1", *port)).await?;
+        listeners.spawn(listen(listener, plain(&list(*port, models)).into(), events, pause));
+    }
+    listeners.join_next().await.unwrap_or(Ok(Ok(())))?
+}
+
+async fn listen(listener: TcpListener, models: Arc<[u8]>, events: u32, pause: Duration) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
+        let models = models.clone();
         // A connection that breaks ends its task; that is the other side's business.
-        tokio::spawn(async move { answer(stream, events, pause).await });
+        tokio::spawn(async move { answer(stream, &models, events, pause).await });
     }
 }
 
-async fn answer(mut stream: TcpStream, events: u32, pause: Duration) -> Result<()> {
+/// The models of a port. A single one has the name that [`crate::load`] asks for.
+fn list(port: u16, models: u32) -> String {
+    let name = |number: u32| if models == 1 { "bench".to_owned() } else { format!("bench-{port}-{number}") };
+    let each = (0..models).map(|number| {
+        format!(r#"{{"id":"{}","object":"model","created":1700000000,"owned_by":"bench"}}"#, name(number))
+    });
+    format!(r#"{{"object":"list","data":[{}]}}"#, each.collect::<Vec<_>>().join(","))
+}
+
+async fn answer(mut stream: TcpStream, models: &[u8], events: u32, pause: Duration) -> Result<()> {
     let whole = plain(BODY);
-    let models = plain(MODELS);
     let mut buffer = Vec::with_capacity(16 << 10);
     loop {
         let (head, length) = loop {
@@ -42,7 +59,7 @@ async fn answer(mut stream: TcpStream, events: u32, pause: Duration) -> Result<(
             }
         }
         if buffer.starts_with(b"GET") {
-            stream.write_all(&models).await?;
+            stream.write_all(models).await?;
         } else if memmem::find(&buffer[head..head + length], b"\"stream\":true").is_some() {
             write_stream(&mut stream, events, pause).await?;
         } else {

@@ -40,6 +40,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("wasmtime", &["perfhost-wasm"]),
     ("wit-component", &["perfhost-wasm"]),
     ("rusqlite", &["perfhost-telemetry"]),
+    ("nvml-wrapper", &["perfhost-telemetry"]),
     ("moka", &["perfhost-cache"]),
     ("rustls", &["perfhost-upstream"]),
     ("clap", &["perfhost", "perfhost-bench"]),

@@ -15,6 +15,11 @@ fn settings(limit: i64, queue: i64) -> Settings {
     set(settings, KnobId::QueueWait, 1_000)
 }
 
+/// No deadline comes in the way.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(600)
+}
+
 async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
 }
@@ -29,12 +34,12 @@ async fn settle() {
 async fn refuses_at_once_when_the_queue_is_full() {
     let settings = settings(1, 0);
     let admission = Admission::new(&settings);
-    let held = admission.acquire(&settings, 0).await.unwrap();
-    let refusal = admission.acquire(&settings, 0).await.unwrap_err();
+    let held = admission.acquire(&settings, 0, far()).await.unwrap();
+    let refusal = admission.acquire(&settings, 0, far()).await.unwrap_err();
     assert!(matches!(refusal, Refusal::QueueFull { limit: 1, waiting: 0, .. }), "{refusal}");
     assert!(refusal.retry_after() >= Duration::from_secs(1));
     drop(held);
-    assert!(admission.acquire(&settings, 0).await.is_ok());
+    assert!(admission.acquire(&settings, 0, far()).await.is_ok());
     assert_eq!((admission.in_flight(), admission.queued()), (0, 0));
 }
 
@@ -42,23 +47,34 @@ async fn refuses_at_once_when_the_queue_is_full() {
 async fn refuses_after_the_longest_wait_and_leaves_the_queue() {
     let settings = settings(1, 4);
     let admission = Admission::new(&settings);
-    let _held = admission.acquire(&settings, 0).await.unwrap();
-    let refusal = admission.acquire(&settings, 0).await.unwrap_err();
+    let _held = admission.acquire(&settings, 0, far()).await.unwrap();
+    let refusal = admission.acquire(&settings, 0, far()).await.unwrap_err();
     assert!(matches!(refusal, Refusal::WaitedTooLong { .. }), "{refusal}");
     assert_eq!((admission.in_flight(), admission.queued()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_the_request_may_take() {
+    let settings = settings(1, 4);
+    let admission = Admission::new(&settings);
+    let _held = admission.acquire(&settings, 0, far()).await.unwrap();
+    let deadline = Instant::now() + Duration::from_millis(300);
+    let refusal = admission.acquire(&settings, 0, deadline).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::WaitedTooLong { waited, .. } if waited.as_millis() == 300), "{refusal}");
+    assert_eq!(Instant::now(), deadline);
 }
 
 #[tokio::test(start_paused = true)]
 async fn higher_priority_goes_first_and_equal_ones_in_order_of_arrival() {
     let settings = Arc::new(settings(1, 8));
     let admission = Admission::new(&settings);
-    let held = admission.acquire(&settings, 0).await.unwrap();
+    let held = admission.acquire(&settings, 0, far()).await.unwrap();
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = Vec::new();
     for (name, priority) in [("first", 0), ("second", 0), ("urgent", 5), ("idle", -5)] {
         let (admission, settings, order) = (admission.clone(), settings.clone(), order.clone());
         tasks.push(tokio::spawn(async move {
-            let permit = admission.acquire(&settings, priority).await.unwrap();
+            let permit = admission.acquire(&settings, priority, far()).await.unwrap();
             order.lock().push(name);
             drop(permit);
         }));
@@ -76,11 +92,11 @@ async fn higher_priority_goes_first_and_equal_ones_in_order_of_arrival() {
 async fn a_raised_limit_admits_those_who_wait_and_a_lowered_one_lets_the_rest_finish() {
     let low = Arc::new(settings(1, 8));
     let admission = Admission::new(&low);
-    let held = admission.acquire(&low, 0).await.unwrap();
+    let held = admission.acquire(&low, 0, far()).await.unwrap();
     let tasks: Vec<_> = (0..2)
         .map(|_| {
             let (admission, low) = (admission.clone(), low.clone());
-            tokio::spawn(async move { admission.acquire(&low, 0).await.unwrap() })
+            tokio::spawn(async move { admission.acquire(&low, 0, far()).await.unwrap() })
         })
         .collect();
     settle().await;
@@ -107,9 +123,9 @@ async fn a_raised_limit_admits_those_who_wait_and_a_lowered_one_lets_the_rest_fi
 async fn a_waiter_that_is_dropped_gives_its_place_to_the_next() {
     let settings = Arc::new(settings(1, 8));
     let admission = Admission::new(&settings);
-    let held = admission.acquire(&settings, 0).await.unwrap();
+    let held = admission.acquire(&settings, 0, far()).await.unwrap();
     let waiting = |admission: Arc<Admission>, settings: Arc<Settings>| {
-        tokio::spawn(async move { admission.acquire(&settings, 0).await })
+        tokio::spawn(async move { admission.acquire(&settings, 0, far()).await })
     };
     let gone = waiting(admission.clone(), settings.clone());
     settle().await;
@@ -127,9 +143,9 @@ async fn a_waiter_that_is_dropped_gives_its_place_to_the_next() {
 async fn a_grant_that_nobody_takes_is_given_back() {
     let settings = settings(1, 8);
     let admission = Admission::new(&settings);
-    let held = admission.acquire(&settings, 0).await.unwrap();
+    let held = admission.acquire(&settings, 0, far()).await.unwrap();
     {
-        let mut waiting = Box::pin(admission.acquire(&settings, 0));
+        let mut waiting = Box::pin(admission.acquire(&settings, 0, far()));
         assert!(poll_once(&mut waiting).await.is_pending());
         drop(held);
         assert_eq!((admission.in_flight(), admission.queued()), (1, 0));
@@ -156,7 +172,7 @@ fn under_contention_the_limit_holds_and_no_place_is_lost() {
                         let (most, under_way) = (most.clone(), under_way.clone());
                         async move {
                             for round in 0..200 {
-                                let acquiring = admission.acquire(&settings, (thread + task) as i32);
+                                let acquiring = admission.acquire(&settings, (thread + task) as i32, far());
                                 // Every few rounds the wait is given up half-way.
                                 if round % 7 == task {
                                     let mut acquiring = Box::pin(acquiring);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use perfhost_strategy::observation::metric;
-use perfhost_telemetry::{Phase, StoreError};
+use perfhost_telemetry::{Counter, StoreError};
 use serde_json::{Value, json};
 
 use super::blocking;
@@ -31,17 +31,21 @@ pub(crate) async fn aggregated(services: &Arc<Services>, query: &Query) -> Resul
     let range = Range::of(query, now_ms(), HOUR)?;
     let store = services.store.clone();
     let found = blocking(move || -> Result<Value, StoreError> {
-        let recorded = Recorded::new(&store, range);
+        let asked = Recorded::new(&store, range);
         let mut metrics = Vec::new();
-        for name in metric::ALL.iter().map(|metric| metric.name).chain(Phase::METRICS) {
-            let mut one = recorded.summary(name)?;
+        for name in recorded::names().filter(|name| Counter::by_metric(name).is_none()) {
+            let mut one = asked.summary(name)?;
             if !one.is_null() {
                 (one["name"], one["unit"]) = (json!(name), json!(unit(name)));
                 metrics.push(one);
             }
         }
-        let range = recorded.range;
-        Ok(json!({ "scope": range.scope, "from_ms": range.from_ms, "to_ms": range.to_ms, "metrics": metrics }))
+        let (outcomes, cache) = (asked.outcomes()?, asked.cache_figures()?);
+        let range = asked.range;
+        Ok(json!({
+            "scope": range.scope, "from_ms": range.from_ms, "to_ms": range.to_ms, "metrics": metrics,
+            "outcomes": outcomes, "cache": cache,
+        }))
     });
     Ok(Reply::json(&found.await??))
 }

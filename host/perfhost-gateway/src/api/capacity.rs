@@ -16,7 +16,7 @@ use super::reply::{Reply, Trouble};
 use crate::caching::now_ms;
 use crate::services::Services;
 
-/// A share of processor or memory that leaves too little for anything unexpected.
+/// A share of a processor or of memory that leaves too little for anything unexpected.
 const FULL: f64 = 0.9;
 
 /// A projection needs a series that spans this share of the range, so that one busy hour is not taken for a trend.
@@ -37,6 +37,7 @@ fn capacity(services: &Services, range: Range) -> Result<Value, StoreError> {
     for (name, metric, limit) in [
         ("processor", metric::CPU_USAGE, FULL),
         ("memory", metric::MEMORY_USAGE, FULL),
+        ("gpu", metric::GPU_USAGE, FULL),
         ("concurrency", metric::IN_FLIGHT, allowed),
     ] {
         let whole = host.distribution(metric)?;

@@ -34,8 +34,18 @@ const PERFORMANCE: [&str; 12] = [
     metric::CACHE_HIT_RATE,
 ];
 
-const RESOURCES: [&str; 5] =
-    [metric::CPU_USAGE, metric::MEMORY_USAGE, metric::MEMORY_USED, metric::PROCESS_CPU, metric::PROCESS_MEMORY];
+const RESOURCES: [&str; 8] = [
+    metric::CPU_USAGE,
+    metric::MEMORY_USAGE,
+    metric::MEMORY_USED,
+    metric::PROCESS_CPU,
+    metric::PROCESS_MEMORY,
+    metric::GPU_USAGE,
+    metric::GPU_MEMORY_USAGE,
+    metric::GPU_MEMORY_USED,
+];
+
+const ENGINE_RESOURCES: [&str; 3] = [metric::PROCESS_CPU, metric::PROCESS_MEMORY, metric::PROCESS_GPU_MEMORY];
 
 /// A provider that is down costs so many points of health; all of them, so many.
 const POINTS_A_PROVIDER: f64 = 10.0;
@@ -160,7 +170,7 @@ pub(crate) async fn resources(services: &Arc<Services>, query: &Query) -> Result
         let mut series = charts(&recorded, &RESOURCES)?;
         for provider in services.fleet.providers().iter().filter(|provider| provider.is_managed()) {
             let scope = Scope::provider(provider.name());
-            let of_engine = charts(&recorded.at(&scope), &[metric::PROCESS_CPU, metric::PROCESS_MEMORY])?;
+            let of_engine = charts(&recorded.at(&scope), &ENGINE_RESOURCES)?;
             for (name, history) in of_engine {
                 series.insert(format!("{}/{name}", provider.name()), history);
             }

@@ -1,9 +1,9 @@
 //! `GET /api/decisions`: what strategies asked for, the guard's verdicts, and what came of them, newest first.
-//! `GET /api/decisions/span` and `/cycles`: the whole calls that they came from, for a replay elsewhere.
+//! `GET /api/decisions/summary`: the cycles that they came from, in short. `GET /api/decisions/span` and `/cycles`: the whole calls that they came from, for a replay elsewhere.
 
 use std::sync::Arc;
 
-use perfhost_telemetry::{CycleQuery, DecisionQuery};
+use perfhost_telemetry::{CycleListQuery, CycleQuery, DecisionQuery};
 use serde_json::json;
 
 use super::blocking;
@@ -31,6 +31,20 @@ pub(crate) async fn list(services: &Arc<Services>, query: &Query) -> Result<Repl
     // Where the next page begins, if there may be one.
     let next = decisions.last().filter(|_| decisions.len() == limit).map(|last| last.id);
     Ok(Reply::json(&json!({ "decisions": decisions, "next_before": next })))
+}
+
+/// Cycles in short, newest first.
+pub(crate) async fn summary(services: &Arc<Services>, query: &Query) -> Result<Reply, Trouble> {
+    let wanted = CycleListQuery {
+        limit: query.number("limit", 1..=MOST)?.unwrap_or(DEFAULT_LIMIT) as usize,
+        before_id: query.number("before", 0..=u64::MAX)?,
+        strategy: query.text("strategy").map(str::to_owned),
+    };
+    let limit = wanted.limit;
+    let store = services.store.clone();
+    let cycles = blocking(move || store.cycle_summaries(&wanted)).await??;
+    let next = cycles.last().filter(|_| cycles.len() == limit).map(|last| last.id);
+    Ok(Reply::json(&json!({ "cycles": cycles, "next_before": next })))
 }
 
 /// Which cycles a question means, and where a replay of them starts.

@@ -66,6 +66,7 @@ pub(crate) fn found_bottlenecks(services: &Services, recorded: &Recorded<'_>) ->
         concurrency_limit: Some(settings.concurrency_limit as f64),
         cpu_usage: host.mean(metric::CPU_USAGE, 1)?,
         memory_usage: host.mean(metric::MEMORY_USAGE, 1)?,
+        gpu_usage: host.mean(metric::GPU_USAGE, 1)?,
         cache_hit_rate: recorded.mean(metric::CACHE_HIT_RATE, LEAST_REQUESTS)?,
         time_per_token_ms: recorded.mean(metric::TIME_PER_OUTPUT_TOKEN, LEAST_A_POINT)?,
         ..Evidence::default()
@@ -97,7 +98,9 @@ pub(crate) async fn analyse(services: &Arc<Services>, query: &Query, aspect: Str
                 let scopes = recorded::strategies(&services.store)?.into_iter().map(|(scope, _)| scope);
                 each(&recorded, scopes)?
             }
-            "gpu" => json!({ "is_available": false, "reason": "no graphics processor is measured on this machine" }),
+            "gpu" if recorded.at(&Scope::global()).distribution(metric::GPU_USAGE)?.is_empty() => {
+                json!({ "is_available": false, "reason": "no graphics processor was measured on this machine" })
+            }
             aspect => {
                 let mut findings = looked_at(&recorded, looked(aspect))?;
                 if aspect == "memory" {
@@ -150,6 +153,12 @@ fn looked(aspect: &str) -> &'static [Looked] {
         gauge("memory_usage", metric::MEMORY_USAGE, Some(0.95)),
         gauge("process_memory_bytes", metric::PROCESS_MEMORY, None),
     ];
+    // Engines take most of a processor's memory at once and keep it, so that there is no limit to run into.
+    const GPU: &[Looked] = &[
+        gauge("gpu_usage", metric::GPU_USAGE, Some(0.95)),
+        gauge("gpu_memory_usage", metric::GPU_MEMORY_USAGE, None),
+        gauge("gpu_memory_used_bytes", metric::GPU_MEMORY_USED, None),
+    ];
     const CACHE: &[Looked] = &[Looked {
         name: "cache_hit_rate",
         metric: metric::CACHE_HIT_RATE,
@@ -160,6 +169,7 @@ fn looked(aspect: &str) -> &'static [Looked] {
     match aspect {
         "cpu" => CPU,
         "memory" => MEMORY,
+        "gpu" => GPU,
         "cache" => CACHE,
         _ => REQUESTS,
     }

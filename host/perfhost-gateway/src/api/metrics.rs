@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use perfhost_strategy::observation::metric;
 use perfhost_strategy::{KnobId, Scope, Settings};
-use perfhost_telemetry::{ExtraKind, ExtraMetric, HistoryQuery, Phase, prometheus};
+use perfhost_telemetry::{Counter, ExtraMetric, GpuResources, HistoryQuery, prometheus};
 use serde_json::json;
 
 use super::blocking;
 use super::query::Query;
-use super::recorded::unit;
+use super::recorded::{names, unit};
 use super::reply::{Reply, Trouble};
 use crate::caching::now_ms;
+use crate::experiment::LiveExperiment;
 use crate::services::Services;
 
 /// Windows that are kept for the present.
@@ -66,6 +67,11 @@ pub(crate) async fn historical(services: &Arc<Services>, query: &Query) -> Resul
     let wanted = HistoryQuery { metric: name.to_owned(), scope: scope.clone(), from_ms, to_ms, step_ms };
     let store = services.store.clone();
     let found = blocking(move || store.history(&wanted)).await??;
+    let points = match Counter::by_metric(name) {
+        // Of what is counted there is nothing but the number.
+        Some(_) => found.points.iter().map(|point| json!({ "at_ms": point.at_ms, "count": point.count })).collect(),
+        None => json!(found.points),
+    };
     Ok(Reply::json(&json!({
         "metric": name,
         "unit": unit(name),
@@ -73,7 +79,7 @@ pub(crate) async fn historical(services: &Arc<Services>, query: &Query) -> Resul
         "from_ms": from_ms,
         "to_ms": to_ms,
         "step_ms": found.step_ms,
-        "points": found.points,
+        "points": points,
     })))
 }
 
@@ -103,13 +109,12 @@ pub(crate) async fn histogram(services: &Arc<Services>, query: &Query) -> Result
     })))
 }
 
-/// The metric that is asked for, or the `usual` one; phases have one each.
+/// The metric that is asked for, or the `usual` one; phases and counters have one each.
 fn known_metric<'a>(query: &'a Query, usual: Option<&'a str>) -> Result<&'a str, Trouble> {
-    let all = || metric::ALL.iter().map(|metric| metric.name).chain(Phase::METRICS);
-    let known = || all().collect::<Vec<_>>().join(", ");
+    let known = || names().collect::<Vec<_>>().join(", ");
     let name = query.text("metric").or(usual);
     let name = name.ok_or_else(|| Trouble::invalid(format!("metric is missing; one of {}", known())))?;
-    match all().any(|metric| metric == name) {
+    match names().any(|metric| metric == name) {
         true => Ok(name),
         false => Err(Trouble::invalid(format!("metric={name:?} is not known; one of {}", known()))),
     }
@@ -123,23 +128,20 @@ fn range(query: &Query) -> Result<(u64, u64), Trouble> {
     if from_ms < to_ms { Ok((from_ms, to_ms)) } else { Err(Trouble::invalid("from must be before to")) }
 }
 
-/// What telemetry does not count by itself: admission, knobs, planning, cache.
+/// What telemetry does not count by itself: admission, knobs, planning, cache, the experiment, graphics processors, the host
+/// around the gateway.
 fn extra(services: &Services) -> Vec<ExtraMetric> {
-    let gauge = |name: &str, help: &str, value: f64| ExtraMetric {
-        name: name.to_owned(),
-        help: help.to_owned(),
-        kind: ExtraKind::Gauge,
-        labels: Vec::new(),
-        value,
-    };
-    let counter = |name: &str, help: &str, value: u64| ExtraMetric {
-        kind: ExtraKind::Counter,
-        ..gauge(name, help, value as f64)
-    };
+    let (gauge, counter) = (ExtraMetric::gauge, ExtraMetric::counter);
+    let is_so = |is_so: bool| f64::from(u8::from(is_so));
     let generation = services.generation.load();
     let planning = generation.planning.read();
     let cache = services.cache.stats();
     let mut list = vec![
+        gauge(
+            "perfhost_recording",
+            "1 while requests are recorded, 0 where telemetry is off.",
+            is_so(services.telemetry.is_recording()),
+        ),
         gauge("perfhost_in_flight", "Requests admitted and not yet finished.", services.admission.in_flight() as f64),
         gauge("perfhost_queued", "Requests waiting for admission.", services.admission.queued() as f64),
         gauge("perfhost_cache_bytes", "Bytes of kept answers.", cache.bytes as f64),
@@ -147,26 +149,59 @@ fn extra(services: &Services) -> Vec<ExtraMetric> {
         gauge(
             "perfhost_plan_demoted",
             "1 while requests follow the host's own plan instead of the strategy's.",
-            f64::from(u8::from(planning.is_demoted)),
+            is_so(planning.is_demoted),
         ),
         gauge("perfhost_strategy_generation", "Number of the strategy in service.", generation.number as f64),
-    ];
-    list.extend([
         counter("perfhost_plan_calls_total", "Plan calls of this generation.", planning.calls),
         counter("perfhost_plan_failures_total", "Plan calls that failed.", planning.failures),
         counter("perfhost_plan_overruns_total", "Plan calls over their budget.", planning.overruns),
-    ]);
+    ];
+    list.extend(experiment(services.experiment.load().as_ref().as_ref()));
     let settings = services.settings.load();
     let providers: Vec<_> = services.fleet.providers().iter().map(|provider| provider.name().to_owned()).collect();
     list.extend(knobs(&settings, &providers));
-    list.extend(services.control.alerts_firing().into_iter().map(|firing| ExtraMetric {
-        name: "perfhost_alerts_firing".to_owned(),
-        help: "Alerts that fire, by rule.".to_owned(),
-        kind: ExtraKind::Gauge,
-        labels: vec![("rule".to_owned(), firing.rule), ("severity".to_owned(), firing.severity.to_owned())],
-        value: firing.count as f64,
+    list.extend(services.control.alerts_firing().into_iter().map(|firing| {
+        gauge("perfhost_alerts_firing", "Alerts that fire, by rule.", firing.count as f64)
+            .with("rule", &firing.rule)
+            .with("severity", firing.severity)
+    }));
+    list.extend(services.control.metrics());
+    list.extend(services.control.gpus().iter().flat_map(of_gpu));
+    list
+}
+
+/// Whether an experiment runs, and each arm's share of the requests that are counted in it.
+fn experiment(running: Option<&LiveExperiment>) -> Vec<ExtraMetric> {
+    let is_running = f64::from(u8::from(running.is_some()));
+    let mut list = vec![ExtraMetric::gauge("perfhost_experiment_running", "1 while an experiment runs.", is_running)];
+    let arms = running.map(|experiment| experiment.arms.iter().zip(experiment.allocation.shares()));
+    list.extend(arms.into_iter().flatten().enumerate().map(|(at, (arm, share))| {
+        let help = "Share of the counted requests that an arm of the running experiment gets at present.";
+        ExtraMetric::gauge("perfhost_experiment_share", help, *share)
+            .with("arm", &at.to_string())
+            .with("strategy", &arm.generation.strategy.identity().name)
     }));
     list
+}
+
+/// What is known of one graphics processor.
+fn of_gpu(gpu: &GpuResources) -> impl Iterator<Item = ExtraMetric> + use<> {
+    let (vendor, index, model) = (gpu.vendor.name(), gpu.index.to_string(), gpu.name.clone());
+    let known = [
+        ("usage", "Share of the time in which a graphics processor computed.", gpu.usage),
+        (
+            "memory_used_bytes",
+            "Memory in use on a graphics processor.",
+            gpu.memory_used_bytes.map(|bytes| bytes as f64),
+        ),
+        ("memory_total_bytes", "Memory of a graphics processor.", gpu.memory_total_bytes.map(|bytes| bytes as f64)),
+        ("temperature_celsius", "Temperature of a graphics processor.", gpu.temperature_celsius),
+        ("power_watts", "Power that a graphics processor draws.", gpu.power_watts),
+    ];
+    known.into_iter().filter_map(move |(name, help, value)| {
+        let metric = ExtraMetric::gauge(&format!("perfhost_gpu_device_{name}"), help, value?);
+        Some(metric.with("vendor", vendor).with("gpu", &index).with("name", &model))
+    })
 }
 
 /// Every knob that is a number, in every scope.
@@ -174,12 +209,7 @@ fn knobs(settings: &Settings, providers: &[String]) -> impl Iterator<Item = Extr
     settings.list(providers).into_iter().filter_map(|setting| {
         let is_known = KnobId::ALL.iter().any(|id| id.name() == setting.name);
         let value = setting.value.as_number().filter(|_| is_known)?;
-        Some(ExtraMetric {
-            name: "perfhost_knob".to_owned(),
-            help: "Present value of a knob, in its own unit.".to_owned(),
-            kind: ExtraKind::Gauge,
-            labels: vec![("knob".to_owned(), setting.name), ("scope".to_owned(), setting.scope.as_str().to_owned())],
-            value,
-        })
+        let metric = ExtraMetric::gauge("perfhost_knob", "Present value of a knob, in its own unit.", value);
+        Some(metric.with("knob", &setting.name).with("scope", setting.scope.as_str()))
     })
 }

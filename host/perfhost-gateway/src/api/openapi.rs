@@ -1,9 +1,8 @@
 //! `GET /api/openapi.json`: an OpenAPI 3.1 document, made from the table of routes and from what `/v1` serves.
 
-use perfhost_strategy::observation::metric;
-use perfhost_telemetry::Phase;
 use serde_json::{Map, Value, json};
 
+use super::recorded;
 use super::reply::Reply;
 use super::route::{Answers, Kind, PAGES, Parameter, ROUTES, Route};
 
@@ -130,8 +129,7 @@ fn parameter(parameter: &Parameter) -> Value {
         Kind::Duration => json!({ "type": "string", "pattern": DURATION }),
         Kind::OneOf(words) => json!({ "type": "string", "enum": words }),
         Kind::Metric => {
-            let names = metric::ALL.iter().map(|metric| metric.name).chain(Phase::METRICS);
-            json!({ "type": "string", "enum": names.collect::<Vec<_>>() })
+            json!({ "type": "string", "enum": recorded::names().collect::<Vec<_>>() })
         }
     };
     json!({
@@ -172,6 +170,10 @@ fn failure() -> Value {
 fn body(route: &Route, kind: &str) -> Value {
     match (route.path, kind) {
         (_, "application/wasm") => json!({ "schema": { "type": "string", "contentEncoding": "binary" } }),
+        ("/api/optimization/{what}/tune", _) => json!({ "schema": {
+            "type": "object", "additionalProperties": false,
+            "properties": { "apply": { "type": "boolean" }, "provider": { "type": ["string", "null"] } },
+        } }),
         ("/api/strategies/rollback", _) => json!({ "schema": {
             "type": "object", "additionalProperties": false,
             "properties": { "to": { "type": ["integer", "null"], "minimum": 0, "maximum": u64::MAX } },

@@ -12,7 +12,7 @@ use perfhost_strategy::decision::Decision;
 use perfhost_strategy::observation::metric;
 use perfhost_telemetry::sketch::DDSketch;
 use perfhost_telemetry::store::MOST_DECISIONS;
-use perfhost_telemetry::{DecisionQuery, History, HistoryPoint, HistoryQuery, Phase, Store, StoreError};
+use perfhost_telemetry::{Counter, DecisionQuery, History, HistoryPoint, HistoryQuery, Phase, Store, StoreError};
 use serde_json::{Value, json};
 
 use super::query::Query;
@@ -230,10 +230,15 @@ pub(crate) fn histogram(response_time: &DDSketch) -> Value {
     (0..HISTOGRAM_MS.len()).map(bucket).collect()
 }
 
+/// Names of all that history keeps: what strategies see too, phases, and counters.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    metric::ALL.iter().map(|metric| metric.name).chain(Phase::METRICS).chain(Counter::METRICS)
+}
+
 /// A metric's unit; phases are in milliseconds.
 pub(crate) fn unit(name: &str) -> &'static str {
     let known = metric::ALL.iter().find(|metric| metric.name == name).map(|metric| metric.unit);
-    known.unwrap_or("ms")
+    known.or_else(|| Counter::by_metric(name).map(Counter::unit)).unwrap_or("ms")
 }
 
 /// Scopes of models, with provider and model.

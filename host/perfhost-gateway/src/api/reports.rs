@@ -86,6 +86,8 @@ fn made(services: &Services, period: Period, end_ms: u64) -> Result<Report, Stor
     let sections = vec![
         targets(services, &figures, &figures_before),
         performance(&host)?,
+        outcomes(&host, &before)?,
+        cache(&host, &before)?,
         bottlenecks(services, &host)?,
         models(&host)?,
         resources(&host)?,
@@ -200,6 +202,46 @@ fn performance(host: &Recorded<'_>) -> Result<Section, StoreError> {
     Ok(Section { title: "Performance".to_owned(), lines, plots, ..Section::default() })
 }
 
+fn outcomes(host: &Recorded<'_>, before: &Recorded<'_>) -> Result<Section, StoreError> {
+    let (now, before) = (host.outcomes()?, before.outcomes()?);
+    let total: u64 = now.iter().map(|one| one.count).sum();
+    let rows = now.iter().filter(|one| one.count > 0).map(|one| {
+        let earlier = before.iter().find(|other| other.outcome == one.outcome).map_or(0, |other| other.count);
+        let share = format!("{:.2} %", one.count as f64 * 100.0 / total as f64);
+        vec![one.outcome.replace('_', " "), one.count.to_string(), share, earlier.to_string()]
+    });
+    Ok(Section {
+        title: "What requests came to".to_owned(),
+        lines: if total == 0 { vec!["There were no requests.".to_owned()] } else { Vec::new() },
+        columns: columns(&["outcome", "requests", "share", "period before"]),
+        rows: rows.collect(),
+        ..Section::default()
+    })
+}
+
+fn cache(host: &Recorded<'_>, before: &Recorded<'_>) -> Result<Section, StoreError> {
+    let (now, before) = (host.cache_figures()?, before.cache_figures()?);
+    if now.lookups == 0 {
+        let lines = vec!["No request could have been answered from the cache.".to_owned()];
+        return Ok(Section { title: "Cache".to_owned(), lines, ..Section::default() });
+    }
+    let seconds = |milliseconds: u64| format!("{:.1} s", milliseconds as f64 / 1_000.0);
+    let rows = [
+        ("cacheable requests", now.lookups.to_string(), before.lookups.to_string()),
+        ("answered from the cache", now.hits.to_string(), before.hits.to_string()),
+        ("answered by an equal request", now.shared.to_string(), before.shared.to_string()),
+        ("prompt tokens saved", now.prompt_tokens_saved.to_string(), before.prompt_tokens_saved.to_string()),
+        ("output tokens saved", now.output_tokens_saved.to_string(), before.output_tokens_saved.to_string()),
+        ("time saved", seconds(now.time_saved_ms), seconds(before.time_saved_ms)),
+    ];
+    Ok(Section {
+        title: "Cache".to_owned(),
+        columns: columns(&["figure", "value", "period before"]),
+        rows: rows.into_iter().map(|(name, now, before)| vec![name.to_owned(), now, before]).collect(),
+        ..Section::default()
+    })
+}
+
 fn bottlenecks(services: &Services, host: &Recorded<'_>) -> Result<Section, StoreError> {
     let found = findings::found_bottlenecks(services, host)?;
     let lines = match found.is_empty() {
@@ -260,11 +302,21 @@ fn resources(host: &Recorded<'_>) -> Result<Section, StoreError> {
             moment::written(forecast.reached_at_ms)
         ));
     }
-    let plots = vec![plot(
+    let mut plots = vec![plot(
         host,
         "Processor and memory of the machine (share)",
         &[("processor", metric::CPU_USAGE, |point| point.mean), ("memory", metric::MEMORY_USAGE, |point| point.mean)],
     )?];
+    if !host.distribution(metric::GPU_USAGE)?.is_empty() {
+        plots.push(plot(
+            host,
+            "Graphics processors: the busiest and the fullest (share)",
+            &[
+                ("busy", metric::GPU_USAGE, |point| point.mean),
+                ("memory", metric::GPU_MEMORY_USAGE, |point| point.mean),
+            ],
+        )?);
+    }
     Ok(Section { title: "Resources".to_owned(), lines, plots, ..Section::default() })
 }
 

@@ -42,6 +42,7 @@ pub(crate) enum Endpoint {
     Rollback,
     Knobs,
     Decisions,
+    DecisionSummary,
     DecisionSpan,
     DecisionCycles,
     Experiments,

@@ -1,14 +1,16 @@
-//! `POST /api/optimization/{cache,resources,models}/tune`: what to change, with the evidence. Nothing is changed here:
-//! knobs are turned by strategies through the guard, or by the operator.
+//! `POST /api/optimization/{cache,resources,models}/tune`: what to change, with the evidence. Nothing is changed unless
+//! `{"apply": true}` asks for it, and then through the guard, as if a strategy had proposed it.
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use perfhost_strategy::decision::Decision;
 use perfhost_strategy::observation::metric;
-use perfhost_strategy::{KnobId, Scope};
+use perfhost_strategy::{KnobId, Proposal, Scope};
 use perfhost_telemetry::StoreError;
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::aggregates::compared;
 use super::blocking;
@@ -17,6 +19,8 @@ use super::query::Query;
 use super::recorded::{self, HOUR, LEAST_REQUESTS, Range, Recorded};
 use super::reply::{Reply, Trouble};
 use crate::caching::now_ms;
+use crate::control::{Control, ControlError};
+use crate::receive::receive;
 use crate::services::Services;
 
 /// What can be tuned.
@@ -33,28 +37,108 @@ pub(crate) struct Recommendation {
     pub(crate) action: String,
     /// The figures that it rests on.
     pub(crate) evidence: Vec<String>,
+    /// The guard's, where it was to be applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) decision: Option<Decision>,
 }
 
-pub(crate) async fn tune(services: &Arc<Services>, query: &Query, what: String) -> Result<Reply, Trouble> {
+/// What is to become of the recommendations; by default they are only told.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Ask {
+    apply: bool,
+    /// Only those for the whole host and this provider.
+    provider: Option<String>,
+}
+
+/// The author of applied recommendations in the decision log.
+const AUTHOR: &str = "recommendations";
+
+/// Confidence of applied recommendations: they rest on figures, but nobody tried them here.
+const CONFIDENCE: f64 = 0.5;
+
+pub(crate) async fn tune(
+    services: &Arc<Services>,
+    query: &Query,
+    what: String,
+    request: Request<Incoming>,
+) -> Result<Reply, Trouble> {
     if !WHAT.contains(&what.as_str()) {
         let message = format!("{what:?} cannot be tuned; there are {}", WHAT.join(", "));
         return Err(Trouble::new(StatusCode::NOT_FOUND, "not_found", message));
     }
     let range = Range::of(query, now_ms(), HOUR)?;
+    let limits = services.limits;
+    let body = receive(request.into_body(), limits.body_bytes, limits.body_timeout).await?;
+    let ask = Ask::read(&body)?;
     let services = services.clone();
-    let found = blocking(move || -> Result<Value, StoreError> {
+    let found = blocking(move || -> Result<Value, Trouble> {
         let recorded = Recorded::new(&services.store, range);
-        let recommendations = match what.as_str() {
+        let mut recommendations = match what.as_str() {
             "cache" => cache(&services, &recorded)?,
             "resources" => resources(&services, &recorded)?,
             _ => models(&services, &recorded)?,
         };
+        recommendations.retain(|one| ask.is_about(&one.scope));
+        if ask.apply {
+            apply(services.control.as_ref(), &mut recommendations)?;
+        }
+        let is_applied =
+            |one: &Recommendation| one.decision.as_ref().is_some_and(|decision| decision.applied.is_some());
         Ok(json!({
             "what": what, "from_ms": recorded.range.from_ms, "to_ms": recorded.range.to_ms,
-            "recommendations": recommendations, "is_applied": false,
+            "is_applied": recommendations.iter().any(is_applied), "recommendations": recommendations,
         }))
     });
     Ok(Reply::json(&found.await??))
+}
+
+impl Ask {
+    /// An empty body asks for nothing. A list would read as an object without names, so objects come first.
+    fn read(body: &[u8]) -> Result<Self, Trouble> {
+        if body.is_empty() {
+            return Ok(Self::default());
+        }
+        let object: Result<Map<String, Value>, _> = serde_json::from_slice(body);
+        object.and_then(|object| serde_json::from_value(Value::Object(object))).map_err(|error| {
+            Trouble::invalid(format!(
+                "the body is neither empty nor {{\"apply\":true|false,\"provider\":\"…\"}}: {error}"
+            ))
+        })
+    }
+
+    fn is_about(&self, scope: &Scope) -> bool {
+        let wanted = self.provider.as_deref();
+        wanted.is_none() || scope.provider_name().is_none() || scope.provider_name() == wanted
+    }
+}
+
+/// Puts those that turn a knob before the guard, in their order.
+fn apply(control: &dyn Control, recommendations: &mut [Recommendation]) -> Result<(), ControlError> {
+    let mut turning: Vec<(&mut Recommendation, Proposal)> =
+        recommendations.iter_mut().filter_map(|one| one.proposal().map(|proposal| (one, proposal))).collect();
+    if turning.is_empty() {
+        return Ok(());
+    }
+    let proposals = turning.iter().map(|(_, proposal)| proposal.clone()).collect();
+    for ((one, _), decision) in turning.iter_mut().zip(control.propose(AUTHOR, proposals)?) {
+        one.decision = Some(decision);
+    }
+    Ok(())
+}
+
+impl Recommendation {
+    /// It as a change; `None` where it is none of a knob.
+    fn proposal(&self) -> Option<Proposal> {
+        Some(Proposal {
+            name: self.knob?.to_owned(),
+            scope: self.scope.clone(),
+            value: serde_json::from_value(self.suggested.clone()).ok()?,
+            reason: format!("{}: {}", self.action, self.evidence.join("; ")),
+            expected: None,
+            confidence: CONFIDENCE,
+        })
+    }
 }
 
 /// Everything that is recommended.
@@ -75,6 +159,7 @@ fn cache(services: &Services, recorded: &Recorded<'_>) -> Result<Vec<Recommendat
         suggested: json!(suggested),
         action: action.to_owned(),
         evidence,
+        decision: None,
     };
     if stats.capacity_bytes == 0 {
         let evidence = vec!["the cache is off: no answer is kept".to_owned()];
@@ -130,6 +215,7 @@ fn resources(services: &Services, recorded: &Recorded<'_>) -> Result<Vec<Recomme
             suggested,
             action: one.advice.to_owned(),
             evidence: one.evidence,
+            decision: None,
         });
     }
     Ok(found)
@@ -160,6 +246,7 @@ fn models(services: &Services, recorded: &Recorded<'_>) -> Result<Vec<Recommenda
                     format!("p95 of {model} at {provider}: {p95:.0} ms over {count} requests"),
                     format!("p95 of {model} at {other}: {other_p95:.0} ms over {other_count} requests"),
                 ],
+                decision: None,
             });
         }
     }

@@ -5,8 +5,9 @@ import { measure } from "./format.js";
 
 /**
  * What is shown. `now(event)` reads the present value from an event of the live feed, `history` names the metric and figure
- * of the trend. `target` and `limit` bound good and bad; without them a card has no colour. Where `kpi` names one of the host's
- * key figures, they are that figure's, as the host is configured. `isBetterLow` tells what a trend means.
+ * of the trend. A card with `isShown(event)` is hidden where that says no. `target` and `limit` bound good and bad; without
+ * them a card has no colour. Where `kpi` names one of the host's key figures, they are that figure's, as the host is configured.
+ * `isBetterLow` tells what a trend means.
  */
 export const CARDS = [
   { id: "response", name: "Response time p95", unit: "ms", now: metric("response_time_ms", "p95"), history: ["response_time_ms", "p95"], kpi: "response_time", isBetterLow: true },
@@ -19,13 +20,28 @@ export const CARDS = [
   { id: "cache", name: "Cache hits", unit: "ratio", now: metric("cache_hit_rate", "mean"), history: ["cache_hit_rate", "mean"], kpi: "cache_hit_rate", isBetterLow: false, isSoft: true },
   { id: "cpu", name: "Processor", unit: "ratio", now: (event) => event.resources?.host?.cpu_share, history: ["cpu_usage", "mean"] },
   { id: "memory", name: "Memory", unit: "ratio", now: (event) => share(event.resources?.host), history: ["memory_usage", "mean"], target: 0.8, limit: 0.95, isBetterLow: true },
+  { id: "gpu", name: "Busiest GPU", unit: "ratio", now: most((gpu) => gpu.usage), history: ["gpu_usage", "mean"], isShown: hasGpu },
+  { id: "gpu-memory", name: "Fullest GPU's memory", unit: "ratio", now: most(share), history: ["gpu_memory_usage", "mean"], isShown: hasGpu },
 ];
 
 function metric(name, figure) {
   return (event) => event.metrics.find((one) => one.name === name && one.scope === "")?.summary[figure];
 }
 
-const share = (host) => host?.memory_total_bytes ? host.memory_used_bytes / host.memory_total_bytes : undefined;
+/** Of the machine's memory or a graphics processor's, the part in use; nothing where a driver does not tell. */
+function share(owner) {
+  return owner?.memory_total_bytes && owner.memory_used_bytes !== null ? owner.memory_used_bytes / owner.memory_total_bytes : undefined;
+}
+
+/** The largest figure of all graphics processors that tell it. */
+function most(figure) {
+  return (event) => event.resources.gpus.map(figure).filter((value) => value !== null && value !== undefined).sort((a, b) => b - a)[0];
+}
+
+/** Whether the machine has a graphics processor that can be asked. */
+export function hasGpu(event) {
+  return event.resources?.gpus?.length > 0;
+}
 
 /** How a value stands to its target: good, warn, bad, or nothing to say. */
 function standing({ target, limit, isBetterLow, isSoft }, value) {
@@ -41,7 +57,7 @@ export class Cards {
     this.cards = CARDS.map((card) => {
       const value = element("p", { class: "value" }, "–"), target = element("span"), trend = element("span", { class: "trend" });
       const line = svg("svg", { "aria-hidden": "true", preserveAspectRatio: "none", viewBox: "0 0 100 20" });
-      const node = element("article", { class: "card", id: `card-${card.id}` }, element("h3", {}, card.name), value, element("div", { class: "foot" }, target, trend), line);
+      const node = element("article", { class: "card", id: `card-${card.id}`, hidden: Boolean(card.isShown) }, element("h3", {}, card.name), value, element("div", { class: "foot" }, target, trend), line);
       host.append(node);
       return { ...card, node, value, aim: target, trend, line };
     });
@@ -60,6 +76,8 @@ export class Cards {
   /** The present, from an event. */
   tell(event) {
     for (const card of this.cards) {
+      card.node.hidden = card.isShown?.(event) === false;
+      if (card.node.hidden) continue;
       const now = card.now(event);
       const [amount, ...unit] = measure(now, card.unit).split(" ");
       card.value.replaceChildren(amount, unit.length ? element("small", {}, ` ${unit.join(" ")}`) : "");

@@ -1,5 +1,5 @@
 // Tables of what serves: providers with their models and the managed engine, processes and what they use, the strategy in
-// service, knobs, error causes.
+// service, knobs; why requests failed and what the cache saved over the shown range.
 
 import { element, pill, table } from "./element.js";
 import { bytes, fullMoment, knob, length, measure, number } from "./format.js";
@@ -39,10 +39,12 @@ export function providers(status) {
 export function processes(resources) {
   if (!resources?.process) return null;
   const rows = [{ name: "perfhost", ...resources.process }, ...resources.engines.map((engine) => ({ name: `engine of ${engine.provider}`, ...engine }))];
+  const isOnGpu = rows.some((one) => typeof one.gpu_memory_bytes === "number");
   return table("Processes", [
     { name: "Process", head: true, cell: (one) => one.name },
     { name: "Processor", right: true, cell: (one) => measure(one.cpu_share, "ratio") },
     { name: "Memory", right: true, cell: (one) => bytes(one.memory_bytes) },
+    ...isOnGpu ? [{ name: "GPU memory", right: true, cell: (one) => measure(one.gpu_memory_bytes, "bytes") }] : [],
     { name: "Growth", right: true, cell: (one) => one.memory_growth_mb_per_hour === null ? "–" : `${number(one.memory_growth_mb_per_hour)} MB/h` },
     { name: "Threads", right: true, cell: (one) => one.threads === null ? "–" : number(one.threads) },
     { name: "Open files", right: true, cell: (one) => one.open_files === null ? "–" : number(one.open_files) },
@@ -51,15 +53,18 @@ export function processes(resources) {
   ], rows, "");
 }
 
-/** Graphics processors, where the host tells of any. */
+/** Graphics processors with a gauge each, where the host tells of any. */
 export function graphics(resources) {
-  const all = resources?.gpus ?? resources?.host?.gpus;
-  if (!all?.length) return null;
-  const used = (one) => one.memory_used_bytes ?? one.memory_total_bytes - one.memory_free_bytes;
+  const all = resources?.gpus ?? [];
+  if (!all.length) return null;
+  const gauge = (label, value, most, text) => value === null || !most ? "–"
+    : element("span", { class: "gauge" }, element("meter", { min: 0, max: most, value, "aria-label": label }), text);
   return table("Graphics processors", [
-    { name: "Name", head: true, cell: (one) => one.name },
-    { name: "Busy", right: true, cell: (one) => measure(one.utilization ?? one.usage ?? one.busy_share, "ratio") },
-    { name: "Memory", right: true, cell: (one) => `${bytes(used(one))} of ${bytes(one.memory_total_bytes)}` },
+    { name: "Name", head: true, cell: (one) => `${one.name} (${one.vendor} ${one.index})` },
+    { name: "Busy", cell: (one) => gauge("busy", one.usage, 1, measure(one.usage, "ratio")) },
+    { name: "Memory", cell: (one) => gauge("memory in use", one.memory_used_bytes, one.memory_total_bytes, `${measure(one.memory_used_bytes, "bytes")} of ${measure(one.memory_total_bytes, "bytes")}`) },
+    { name: "Temperature", right: true, cell: (one) => measure(one.temperature_celsius, "°C") },
+    { name: "Power", right: true, cell: (one) => measure(one.power_watts, "W") },
   ], all, "");
 }
 
@@ -94,22 +99,28 @@ export function knobs(all) {
 
 const isTurned = (one) => JSON.stringify(one.value) !== JSON.stringify(one.default);
 
-const CAUSES = { upstream_error: "the provider failed", timeout: "a time limit passed", unavailable: "no provider could take it", rejected: "turned away: queue full or waited too long", client_error: "the request was wrong", cancelled: "the client went away" };
+const CAUSES = { upstream_error: "the provider failed", timeout: "a time limit passed", unavailable: "no provider could take it", rejected: "turned away: queue full or waited too long", client_error: "the request was wrong", cancelled: "the client went away", unknown: "failed before causes were recorded" };
 
+/** Requests of the shown range by what they came to, as the API counts them. */
 export function causes(outcomes) {
   const total = outcomes.reduce((sum, one) => sum + one.count, 0);
   const failed = outcomes.filter((one) => one.outcome !== "success" && one.count > 0).sort((a, b) => b.count - a.count);
-  return element("figure", { class: "chart", id: "causes", "data-total": total }, element("figcaption", {}, element("h3", {}, "Why requests failed ", element("span", { class: "unit" }, "since the host started"))),
-    failed.length ? element("ul", { class: "bars" }, failed.map((one) => element("li", {}, element("span", {}, CAUSES[one.outcome] ?? one.outcome.replaceAll("_", " ")),
+  return element("figure", { class: "chart", id: "causes", "data-total": total }, element("figcaption", {}, element("h3", {}, "Why requests failed ", element("span", { class: "unit" }, "whole range"))),
+    failed.length ? element("ul", { class: "bars" }, failed.map((one) => element("li", { "data-outcome": one.outcome, "data-count": one.count }, element("span", {}, CAUSES[one.outcome] ?? one.outcome.replaceAll("_", " ")),
       element("meter", { min: 0, max: failed[0].count, value: one.count, "aria-label": one.outcome }), element("b", { class: "number" }, `${number(one.count)} (${measure(one.count / total, "ratio")})`))))
-      : element("p", { class: "quiet" }, total ? `None of ${number(total)} requests failed.` : "No requests yet."));
+      : element("p", { class: "quiet" }, total ? `None of ${number(total)} requests failed.` : "No requests in this range."));
 }
 
-export function cache(status) {
-  const one = status.cache ?? {}, lookups = one.hits + one.misses;
-  const row = (name, value) => [element("dt", {}, name), element("dd", {}, value)];
-  return element("figure", { class: "chart", id: "cache-figures" }, element("figcaption", {}, element("h3", {}, "Cache ", element("span", { class: "unit" }, "since the host started"))),
-    lookups || one.entries ? element("dl", { class: "pairs" }, row("Hits", !lookups ? "none was cacheable" : `${number(one.hits)} of ${number(lookups)} (${measure(one.hits / lookups, "ratio")})`), row("Kept answers", `${number(one.entries)}, ${bytes(one.bytes)} of ${bytes(one.capacity_bytes)}`),
-      row("Tokens saved", number(one.output_tokens_saved + one.prompt_tokens_saved)), row("Time saved", length(one.time_saved_ms)), row("Evicted, expired", `${number(one.evictions)}, ${number(one.expirations)}`))
-      : element("p", { class: "quiet" }, "No cacheable request yet."));
+/** What the cache did in the shown range, and what it holds now. */
+export function cache(one, status) {
+  const row = (name, key, text) => [element("dt", {}, name), element("dd", { "data-figure": key, "data-value": one[key] }, text)];
+  return element("figure", { class: "chart", id: "cache-figures", "data-lookups": one.lookups }, element("figcaption", {}, element("h3", {}, "Cache ", element("span", { class: "unit" }, "whole range"))),
+    one.lookups ? element("dl", { class: "pairs" }, row("Hits", "hits", `${number(one.hits)} of ${number(one.lookups)} (${measure(one.hits / one.lookups, "ratio")})`), row("Shared an answer", "shared", number(one.shared)), row("Misses", "misses", number(one.misses)),
+      row("Prompt tokens saved", "prompt_tokens_saved", number(one.prompt_tokens_saved)), row("Output tokens saved", "output_tokens_saved", number(one.output_tokens_saved)), row("Time saved", "time_saved_ms", length(one.time_saved_ms)))
+      : element("p", { class: "quiet" }, "No cacheable request in this range."), element("p", { class: "quiet" }, kept(status?.cache)));
+}
+
+function kept(now) {
+  if (!now) return "";
+  return now.capacity_bytes ? `Now ${number(now.entries)} answers, ${bytes(now.bytes)} of ${bytes(now.capacity_bytes)}; since the host started ${number(now.evictions)} made room, ${number(now.expirations)} expired.` : "Now it is off.";
 }

@@ -2,7 +2,7 @@
 
 import { NeedsToken, events, get, keepToken } from "./api.js";
 import { alerts } from "./alerts.js";
-import { Cards } from "./cards.js";
+import { Cards, hasGpu } from "./cards.js";
 import { Chart } from "./chart.js";
 import { Units, knobCharts, list, marks, steps } from "./decisions.js";
 import { byId, element, pill } from "./element.js";
@@ -41,15 +41,17 @@ const CHARTS = [
   { host: "traffic-charts", id: "cache", title: "Cache hits", unit: "ratio", lines: [["cache_hit_rate", "mean", "hits"]], empty: "no cacheable requests yet" },
   { host: "machine-charts", id: "cpu", title: "Processor", unit: "ratio", isWhole: true, lines: [["cpu_usage", "mean", "machine", ""], ["process_cpu", "mean", "engine", "ENGINE"], ["process_cpu", "mean", "perfhost", ""]], empty: "no sample yet" },
   { host: "machine-charts", id: "memory", title: "Memory", unit: "bytes", isWhole: true, lines: [["memory_used_bytes", "mean", "machine", ""], ["process_memory_bytes", "mean", "engine", "ENGINE"], ["process_memory_bytes", "mean", "perfhost", ""]], empty: "no sample yet" },
+  { host: "machine-charts", id: "gpu", title: "Graphics processors", unit: "ratio", isWhole: true, isOfGpu: true, lines: [["gpu_usage", "mean", "busiest", ""], ["gpu_memory_usage", "mean", "memory of the fullest", ""]], empty: "no sample yet" },
   { host: "machine-charts", id: "engine", title: "Engine slots", unit: "count", isWhole: true, lines: [["engine_slots_busy", "mean", "busy", "ENGINE"], ["engine_requests_deferred", "mean", "deferred", "ENGINE"]], empty: "no managed engine" },
 ];
 
-const state = { range: "15m", zoomed: null, health: null, scope: "", engine: "", knobs: [], decisions: [], newest: undefined, load: 0 };
+const state = { range: "15m", zoomed: null, health: null, scope: "", engine: "", hasGpu: false, knobs: [], decisions: [], newest: undefined, load: 0, cache: null, status: null };
 const onzoom = (zoomed) => { state.zoomed = zoomed; byId("unzoom").hidden = !zoomed; refresh(); };
 
 const cards = new Cards(byId("cards"));
 const charts = CHARTS.map((spec) => {
   const chart = new Chart({ ...spec, series: spec.lines.map(([, , label]) => label), onzoom });
+  chart.node.hidden = Boolean(spec.isOfGpu);
   byId(spec.host).append(chart.node);
   return { ...spec, chart };
 });
@@ -76,18 +78,21 @@ async function refresh() {
     return found.get(key);
   };
   try {
-    const [knobs, decisions, buckets] = await Promise.all([get("/api/knobs"), get(`/api/decisions?limit=${MOST_DECISIONS}`),
-      get(`/api/metrics/histogram?${query({ scope: state.scope, from, to })}`), optional(),
-      ...charts.map(async ({ chart, lines, isWhole }) => {
+    const [knobs, decisions, buckets, whole] = await Promise.all([get("/api/knobs"), get(`/api/decisions?limit=${MOST_DECISIONS}`),
+      get(`/api/metrics/histogram?${query({ scope: state.scope, from, to })}`), get(`/api/metrics/aggregated?${query({ scope: state.scope, from, to })}`), optional(),
+      ...charts.filter(({ chart }) => !chart.node.hidden).map(async ({ chart, lines, isWhole }) => {
         const all = await Promise.all(lines.map(([metric, , , scope]) => scope === "ENGINE" && !state.engine ? null : points(metric, scope === undefined ? state.scope : scope === "ENGINE" ? state.engine : scope)));
         if (load !== state.load) return;
         chart.latest = { from, to, step: Math.max(0, ...all.map((one) => one?.step_ms ?? 0)), lines: lines.map(([, figure], at) => (all[at]?.points ?? []).map((point) => [point.at_ms, point[figure]])) };
         chart.set({ ...chart.latest, marks: isWhole ? [] : chart.data.marks });
       })]);
-    const traces = new Map(await Promise.all(cards.cards.map(async ({ history: [metric] }) => [metric, (await points(metric, "")).points])));
+    const traces = new Map(await Promise.all(cards.cards.filter(({ node }) => !node.hidden).map(async ({ history: [metric] }) => [metric, (await points(metric, "")).points])));
     if (load !== state.load) return;
     cards.trace((metric) => traces.get(metric));
     histogram.set(buckets.buckets);
+    causes.replaceChildren(fleet.causes(whole.outcomes));
+    state.cache = whole.cache;
+    figures.replaceChildren(fleet.cache(state.cache, state.status));
     Object.assign(state, { knobs: knobs.knobs, decisions: decisions.decisions });
     showDecisions({ from, to });
     trouble("");
@@ -144,10 +149,11 @@ async function judge() {
 function tell(event) {
   const { status, resources } = event;
   const engine = status.engine?.provider ?? "";
-  const isOther = engine !== state.engine || (state.newest !== undefined && state.newest !== event.newest_decision);
-  Object.assign(state, { engine, newest: event.newest_decision });
+  const isOther = engine !== state.engine || hasGpu(event) !== state.hasGpu || (state.newest !== undefined && state.newest !== event.newest_decision);
+  Object.assign(state, { engine, status, hasGpu: hasGpu(event), newest: event.newest_decision });
   document.documentElement.dataset.sequence = event.sequence;
   cards.tell(event);
+  for (const { chart, isOfGpu } of charts) if (isOfGpu) chart.node.hidden = !state.hasGpu;
   const isUp = status.status === "up", { health } = state;
   byId("health").textContent = isUp && health ? `${health.status} ${Math.round(health.score)}` : status.status;
   byId("health").className = `pill ${isUp ? HEALTH[health?.status] ?? "good" : "bad"}`;
@@ -155,8 +161,7 @@ function tell(event) {
   replace("providers", fleet.providers(status));
   replace("processes", [fleet.processes(resources), fleet.graphics(resources)]);
   replace("in-service", [fleet.inService(status)]);
-  causes.replaceChildren(fleet.causes(event.outcomes));
-  figures.replaceChildren(fleet.cache(status));
+  if (state.cache) figures.replaceChildren(fleet.cache(state.cache, status));
   scopes(status);
   if (isOther) refresh();
 }

@@ -1,15 +1,14 @@
 //! The API's analysis, of requests that were really served and recorded.
 
-use bytes::Bytes;
 use http::Method;
 use perfhost_strategy::decision::Decision;
 use perfhost_strategy::observation::metric;
 use perfhost_strategy::{Proposal, Scope, Value as KnobValue, Verdict};
 use serde_json::Value;
 
-use crate::support::{FakeProvider, Host, chat_answer, fixed_chat};
+use crate::support::{Call, FakeProvider, Host, chat_answer, fixed_chat};
 
-/// Serves so many requests, half of them from the cache, and writes down what was measured.
+/// Serves so many requests, half of them from the cache, and writes that down.
 async fn used(requests: usize) -> Host {
     let provider = FakeProvider::answering(&chat_answer("hi")).await;
     let host = Host::before(provider.address).start();
@@ -17,13 +16,18 @@ async fn used(requests: usize) -> Host {
         let question = format!("question {}", at / 2);
         assert_eq!(host.client().chat(fixed_chat(&question)).await.status, 200);
     }
+    host.services.telemetry.gauge(metric::IN_FLIGHT, &Scope::global(), 2.0);
+    write_down(&host);
+    host
+}
+
+/// Writes down what was measured.
+fn write_down(host: &Host) {
     let services = &host.services;
-    services.telemetry.gauge(metric::IN_FLIGHT, &Scope::global(), 2.0);
     let now_ms = now_ms();
     services.telemetry.tick(now_ms);
     services.store.persist(&services.telemetry, now_ms);
     services.store.flush();
-    host
 }
 
 fn now_ms() -> u64 {
@@ -68,6 +72,9 @@ async fn whole_ranges_come_from_what_was_recorded() {
     assert_eq!(find(&all["metrics"], "name", "cache_hit_rate")["mean"], 0.5);
     assert_eq!(find(&all["metrics"], "name", "phase_plan_ms")["count"], 40);
 
+    assert_eq!(find(&all["outcomes"], "outcome", "success")["count"], 40);
+    assert_eq!((&all["cache"]["lookups"], &all["cache"]["hits"]), (&40.into(), &20.into()));
+
     let performance = client.get("/api/metrics/performance?from=-10m").await.json();
     let buckets = performance["histogram"].as_array().unwrap();
     assert_eq!(buckets.len(), 6);
@@ -84,6 +91,49 @@ async fn whole_ranges_come_from_what_was_recorded() {
     assert_eq!(find(&compared["models"], "model", "m")["cache_hit_rate"]["mean"], 0.5);
     let strategies = client.get("/api/analysis/compare/optimizations").await.json();
     assert_eq!(strategies["strategies"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_cause_and_the_cache_by_model_over_a_range() {
+    let provider = FakeProvider::start(|mut call: Call| async move {
+        let answer = chat_answer("hi");
+        call.json(if call.number == 0 { 500 } else { 200 }, &answer).await;
+    })
+    .await;
+    let host = Host::before(provider.address).start();
+    let client = host.client();
+    let failed = client.chat(fixed_chat("q")).await;
+    let wrong = client.send(Method::POST, "/v1/chat/completions", &[], "{").await;
+    let answered = [client.chat(fixed_chat("q")).await, client.chat(fixed_chat("q")).await];
+    assert_eq!((failed.status.as_u16(), wrong.status.as_u16()), (500, 400));
+    assert_eq!(answered.map(|one| one.header("x-perfhost-cache").to_owned()), ["miss", "hit"]);
+    write_down(&host);
+
+    let all = client.get("/api/metrics/aggregated?from=-10m").await.json();
+    for (outcome, count) in [("success", 2), ("upstream_error", 1), ("client_error", 1), ("timeout", 0)] {
+        assert_eq!(find(&all["outcomes"], "outcome", outcome)["count"], count, "{all}");
+    }
+    let errors = client.get("/api/metrics/historical?metric=requests_upstream_error&from=-10m").await.json();
+    assert_eq!((&errors["unit"], &errors["points"][0]["count"]), (&"count".into(), &1.into()), "{errors}");
+
+    let cache = client.get("/api/cache?from=-10m").await.json();
+    let (range, model) = (&cache["range"], &cache["models"][0]);
+    assert_eq!((&range["lookups"], &range["hits"], &range["misses"]), (&3.into(), &1.into(), &2.into()), "{cache}");
+    for saved in ["prompt_tokens_saved", "output_tokens_saved"] {
+        assert_eq!(range[saved], cache["cache"][saved], "{saved}: {cache}");
+        assert_eq!(model[saved], range[saved], "{saved}: {cache}");
+    }
+    assert_eq!(model["model"], "local/m");
+    assert!(range["output_tokens_saved"].as_u64().unwrap() > 0, "{cache}");
+
+    // Of a time before all that, nothing is told; and what was recorded is not lost with the process's own counts.
+    let earlier = client.get("/api/metrics/aggregated?from=-3h&to=-2h").await.json();
+    assert_eq!(find(&earlier["outcomes"], "outcome", "success")["count"], 0);
+    assert_eq!(client.get("/api/cache?from=-3h&to=-2h").await.json()["range"]["lookups"], 0);
+    let report = client.get("/api/analysis/reports/daily?format=markdown").await;
+    for part in ["| upstream error | 1 | 25.00 % | 0 |", "| answered from the cache | 1 | 0 |"] {
+        assert!(report.text().contains(part), "{part}: {}", report.text());
+    }
 }
 
 #[tokio::test]
@@ -163,6 +213,32 @@ async fn without_a_provider_or_requests_health_says_so_and_figures_are_not_inven
 }
 
 #[tokio::test]
+async fn graphics_processors_are_analysed_where_they_were_measured() {
+    let host = used(1).await;
+    let client = host.client();
+    let unmeasured = client.get("/api/analysis/performance/gpu").await.json();
+    assert_eq!(unmeasured["findings"]["is_available"], false);
+    let charts = client.get("/api/monitoring/dashboard/resources").await.json();
+    assert_eq!(charts["series"]["gpu_usage"], Value::Array(Vec::new()));
+    assert!(!client.get("/api/analysis/reports/daily?format=html").await.text().contains("Graphics processors"));
+
+    let services = &host.services;
+    for (name, value) in [(metric::GPU_USAGE, 0.45), (metric::GPU_MEMORY_USAGE, 0.5), (metric::GPU_MEMORY_USED, 12.0)] {
+        services.telemetry.gauge(name, &Scope::global(), value);
+    }
+    write_down(&host);
+    let measured = client.get("/api/analysis/performance/gpu").await.json();
+    for name in ["gpu_usage", "gpu_memory_usage", "gpu_memory_used_bytes"] {
+        assert_eq!(measured["findings"][name]["points"], 1, "{name}");
+    }
+    let charts = client.get("/api/monitoring/dashboard/resources").await.json();
+    assert_eq!(charts["series"]["gpu_memory_usage"][0]["mean"], 0.5);
+    let capacity = client.get("/api/analysis/capacity").await.json();
+    assert_eq!(find(&capacity["limits"], "name", "gpu")["headroom"], 0.5);
+    assert!(client.get("/api/analysis/reports/daily?format=html").await.text().contains("Graphics processors"));
+}
+
+#[tokio::test]
 async fn reports_come_in_three_forms() {
     let host = used(40).await;
     let client = host.client();
@@ -178,13 +254,14 @@ async fn reports_come_in_three_forms() {
 }
 
 #[tokio::test]
-async fn tuning_recommends_with_evidence_and_changes_nothing() {
+async fn tuning_recommends_with_evidence_and_changes_nothing_unasked() {
     let host = Host::empty().start();
     let before = host.services.settings.load().version;
-    let post = async |what: &str| {
+    let send = async |what: &str, body: &'static str| {
         let path = format!("/api/optimization/{what}/tune");
-        host.client().send(Method::POST, &path, &[("content-type", "application/json")], Bytes::new()).await
+        host.client().send(Method::POST, &path, &[("content-type", "application/json")], body).await
     };
+    let post = async |what: &str| send(what, "").await;
     for what in ["cache", "resources", "models"] {
         let answer = post(what).await;
         assert_eq!(answer.status, 200, "{what}");
@@ -192,6 +269,27 @@ async fn tuning_recommends_with_evidence_and_changes_nothing() {
     }
     assert_eq!(post("weather").await.status, 404);
     assert_eq!(host.services.settings.load().version, before);
+
+    // Only what turns a knob is put before the guard, and only when asked for.
+    host.services.cache.set_capacity(0);
+    assert_eq!(send("cache", r#"{"apply":false}"#).await.json()["recommendations"][0]["knob"], "cache_capacity_bytes");
+    assert!(host.control.proposals.lock().unwrap().is_empty());
+    let refused = send("cache", r#"{"apply":true,"provider":"local"}"#).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "experiment"));
+    {
+        let asked = host.control.proposals.lock().unwrap();
+        let (author, proposals) = &asked[0];
+        assert_eq!((author.as_str(), proposals.len()), ("recommendations", 1));
+        assert_eq!(
+            (proposals[0].name.as_str(), &proposals[0].value),
+            ("cache_capacity_bytes", &KnobValue::Integer(64 << 20))
+        );
+        assert!(proposals[0].reason.contains("the cache is off"), "{}", proposals[0].reason);
+    }
+    for wrong in [r#"{"apply":1}"#, r#"{"aply":true}"#, "[]"] {
+        let answer = send("cache", wrong).await;
+        assert_eq!((answer.status.as_u16(), answer.text().contains("apply")), (400, true), "{wrong}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use perfhost_gateway::{AccessPolicy, StrategySource};
+use perfhost_telemetry::resources::{GpuResources, GpuVendor};
 
 use crate::support::{FakeProvider, Host, chat_answer, fixed_chat};
 
@@ -176,6 +177,45 @@ async fn prometheus_gets_its_text() {
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
     assert!(answer.text().contains("perfhost_in_flight 0"), "{}", answer.text());
     assert!(answer.text().contains(r#"perfhost_knob{knob="concurrency_limit",scope=""} 256"#));
+}
+
+#[tokio::test]
+async fn prometheus_gets_each_graphics_processor_with_what_it_tells() {
+    let host = Host::empty().start();
+    let silent = GpuResources {
+        vendor: GpuVendor::Amd,
+        index: 1,
+        name: "AMD 0x744c".to_owned(),
+        usage: None,
+        memory_used_bytes: None,
+        memory_total_bytes: None,
+        temperature_celsius: None,
+        power_watts: Some(25.0),
+    };
+    let full = GpuResources {
+        vendor: GpuVendor::Nvidia,
+        index: 0,
+        name: "NVIDIA L4".to_owned(),
+        usage: Some(0.25),
+        memory_used_bytes: Some(4096),
+        memory_total_bytes: Some(8192),
+        temperature_celsius: Some(40.0),
+        power_watts: Some(30.5),
+    };
+    assert!(!host.client().get("/metrics").await.text().contains("gpu_device"));
+    *host.control.gpus.lock().unwrap() = vec![full, silent];
+    let answer = host.client().get("/metrics").await;
+    let found: Vec<&str> = answer.text().lines().filter(|line| line.starts_with("perfhost_gpu_device")).collect();
+    let nvidia = r#"{vendor="nvidia",gpu="0",name="NVIDIA L4"}"#;
+    let expected = [
+        format!("perfhost_gpu_device_memory_total_bytes{nvidia} 8192"),
+        format!("perfhost_gpu_device_memory_used_bytes{nvidia} 4096"),
+        format!("perfhost_gpu_device_power_watts{nvidia} 30.5"),
+        r#"perfhost_gpu_device_power_watts{vendor="amd",gpu="1",name="AMD 0x744c"} 25"#.to_owned(),
+        format!("perfhost_gpu_device_temperature_celsius{nvidia} 40"),
+        format!("perfhost_gpu_device_usage{nvidia} 0.25"),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[tokio::test]

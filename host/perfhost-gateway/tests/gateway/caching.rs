@@ -104,6 +104,23 @@ async fn one_tenant_never_sees_anothers_answer() {
 }
 
 #[tokio::test]
+async fn other_credentials_and_queries_never_see_it_either() {
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).start();
+    let ask = async |path: &str, headers: &[(&str, &str)]| {
+        let answer = host.client().send(Method::POST, path, headers, fixed_chat("q")).await;
+        answer.header("x-perfhost-cache").to_owned()
+    };
+    let versioned = "/v1/chat/completions?api-version=2";
+    for expected in ["miss", "hit"] {
+        assert_eq!(ask(CHAT, &[]).await, expected);
+        assert_eq!(ask(CHAT, &[("api-key", "a")]).await, expected);
+        assert_eq!(ask(CHAT, &[("x-api-key", "a")]).await, expected);
+        assert_eq!(ask(versioned, &[("api-key", "a")]).await, expected);
+    }
+}
+
+#[tokio::test]
 async fn only_whole_successful_answers_are_kept() {
     let provider = FakeProvider::start(|mut call: Call| async move {
         match call.number {

@@ -16,11 +16,16 @@ use crate::support::{Double, FakeProvider, Host, chat_answer, eventually, fixed_
 
 /// Two arms with equal shares of all traffic.
 fn allocation() -> Allocation {
+    enrolling(Vec::new())
+}
+
+/// Two arms, a challenger with these shares of traffic.
+fn enrolling(shares: Vec<f64>) -> Allocation {
     let arm = |name: &str| Arm { name: name.to_owned(), identity: String::new(), turns: vec!["retries".to_owned()] };
     let arms = vec![arm("one"), arm("two")];
     let choice = regime::choose(&arms, &Pace { settling_ms: 0, response_p95_ms: 0, requests_per_second: 1.0 });
     let objective = Objective { metric: Metric::Goodput, minimum_effect: 0.0 };
-    let ramp = Ramp { shares: Vec::new(), ..Ramp::default() };
+    let ramp = Ramp { shares, ..Ramp::default() };
     let spec = Spec { ramp, ..Spec::new("ab", 7, arms, choice, objective) };
     Experiment::start(spec, 0).unwrap().allocation().clone()
 }
@@ -119,6 +124,36 @@ async fn no_arm_is_served_what_the_other_cached() {
     let count = |strategy: &str, cache: &str| hits.get(&(strategy.to_owned(), cache.to_owned())).copied();
     assert_eq!((count("one@1.2.3", "miss"), count("two@1.2.3", "miss")), (Some(1), Some(1)), "{hits:?}");
     assert_eq!((provider.calls(), hits.values().sum::<u32>()), (2, 40));
+}
+
+#[tokio::test]
+async fn who_takes_no_part_keeps_the_hosts_cache_and_warms_no_arms() {
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).strategy(Double::plain().named("one")).start();
+    assert_eq!(host.client().chat(fixed_chat("q")).await.header("x-perfhost-cache"), "miss");
+
+    let inlet = begin(&host, Unit::Request, 10_000);
+    let live = host.services.experiment.load();
+    let live = live.as_ref().as_ref().unwrap();
+    let (unit, arms, outlet) = (live.unit, live.arms.clone(), live.outlet.clone());
+    let live = LiveExperiment { allocation: enrolling(vec![0.25]), unit, arms, outlet };
+    host.services.experiment.store(Arc::new(Some(live)));
+    let mut caches = BTreeMap::new();
+    for _ in 0..100 {
+        let answer = host.client().chat(fixed_chat("q")).await;
+        let id = request_number(answer.header("x-perfhost-request-id")).unwrap();
+        caches.insert(id, answer.header("x-perfhost-cache").to_owned());
+    }
+    let counted = paired(inlet.take(usize::MAX));
+    assert!((1..100).contains(&counted.len()), "{} of 100", counted.len());
+    let bystanders = caches.iter().filter(|(id, _)| !counted.contains_key(*id));
+    assert!(bystanders.clone().all(|(_, cache)| cache == "hit"), "{caches:?}");
+    for arm in 0..2 {
+        let of_arm = counted.iter().filter(|(_, (request, _))| request.arm == arm);
+        let misses = of_arm.filter(|(id, _)| caches[*id] == "miss").count();
+        assert_eq!(misses, 1, "arm {arm} began with somebody else's answer");
+    }
+    assert_eq!(provider.calls(), 3);
 }
 
 #[tokio::test]

@@ -151,3 +151,45 @@ async fn an_engine_that_is_starting_says_when_to_come_back() {
     }
     assert_eq!(host.in_flight(), 0);
 }
+
+#[tokio::test]
+async fn no_plan_ends_a_request_by_its_own_impatience() {
+    let (slow, gate) = FakeProvider::answering_gated(&chat_answer("hi")).await;
+    let impatient = || {
+        Double::changing(|plan| {
+            plan.order.sort_unstable();
+            plan.first_byte_timeout_ms = 1;
+        })
+    };
+    // With another candidate the plan may give one up; the last one has the time that the settings say.
+    let host = Host::empty().provider("a", slow.address).provider("b", slow.address).strategy(impatient()).start();
+    let client = host.client();
+    let asked = tokio::spawn(async move { client.chat(ASK).await });
+    eventually("the second one is asked", || slow.calls() == 2).await;
+    gate.open_for(2);
+    let answer = asked.await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.header("x-perfhost-provider")), (200, "b"));
+
+    for (retries, providers) in [(1, 1), (0, 2)] {
+        let mut builder = Host::empty().knob(Retries, retries).strategy(impatient());
+        for name in ["a", "b"].into_iter().take(providers) {
+            builder = builder.provider(name, slow.address);
+        }
+        let host = builder.start();
+        let before = slow.calls();
+        let client = host.client();
+        let asked = tokio::spawn(async move { client.chat(ASK).await.status });
+        eventually("it is asked", || slow.calls() > before).await;
+        // Longer than any plan's limit would be.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        gate.open_for(1);
+        assert_eq!(asked.await.unwrap(), 200, "{providers} providers, {retries} retries");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_that_leaves_no_time_to_try_again_ends_with_the_cause() {
+    let host = Host::before(FakeProvider::nobody()).knob(RetryBackoff, 60_000).knob(TotalTimeout, 30_000).start();
+    let answer = host.client().chat(ASK).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "upstream_unreachable"));
+}

@@ -1,6 +1,12 @@
 //! What passes through: bytes untouched both ways, streamed as they arrive, cancelled when nobody waits.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use http::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::support::{Call, Client, FakeProvider, Host, chat_answer, chat_end, chat_event, eventually};
@@ -173,4 +179,74 @@ async fn keep_alive_serves_many_requests_on_one_connection() {
     while String::from_utf8_lossy(&read).matches("\"status\":\"ok\"").count() < 2 {
         assert_ne!(stream.read_buf(&mut read).await.unwrap(), 0);
     }
+}
+
+#[tokio::test]
+async fn what_a_client_does_not_take_waits_at_the_provider_and_arrives_whole() {
+    const PIECES: usize = 1_024;
+    let piece = "x".repeat(64 << 10);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = sent.clone();
+    let provider = FakeProvider::start(move |mut call: Call| {
+        let (piece, counted) = (piece.clone(), counted.clone());
+        async move {
+            call.begin_stream().await;
+            for _ in 0..PIECES {
+                call.chunk(&piece).await;
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+            call.end_stream().await;
+        }
+    })
+    .await;
+    let host = Host::before(provider.address).start();
+    let stream = host.client().begin_chat(r#"{"model":"m","stream":true,"messages":[]}"#).await;
+    // Until nothing moves any more.
+    let mut before = usize::MAX;
+    while before != sent.load(Ordering::SeqCst) {
+        before = sent.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // The kernel's buffers on both sides hold some megabytes.
+    assert!(before < PIECES / 2, "{before} of {PIECES} pieces were taken in without a reader");
+    assert_eq!(stream.whole().await.unwrap().body.len(), PIECES * (64 << 10));
+}
+
+#[tokio::test]
+async fn a_request_sent_early_holds_up_no_answer() {
+    let (provider, gate) = FakeProvider::gated(|mut call, gate| async move {
+        call.begin_stream().await;
+        call.chunk(&chat_event("one")).await;
+        gate.pass().await;
+        call.chunk(chat_end()).await;
+        call.end_stream().await;
+    })
+    .await;
+    let host = Host::before(provider.address).start();
+    let Client(address) = host.client();
+    let body = r#"{"model":"m","stream":true,"messages":[]}"#;
+    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n");
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    // The next request's head has begun.
+    socket.write_all(format!("{request}POST /v1/").as_bytes()).await.unwrap();
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains(&chat_event("one")) {
+        assert_ne!(socket.read_buf(&mut read).await.unwrap(), 0, "{}", String::from_utf8_lossy(&read));
+    }
+    gate.open_for(1);
+}
+
+#[tokio::test]
+async fn a_length_beside_an_encoding_is_not_believed() {
+    let provider = FakeProvider::start(|mut call: Call| async move {
+        call.raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n")
+            .await;
+        call.chunk(&chat_answer("the whole of it")).await;
+        call.end_stream().await;
+    })
+    .await;
+    let host = Host::before(provider.address).start();
+    let answer = host.client().chat(ODD_REQUEST).await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, chat_answer("the whole of it").as_str()));
 }

@@ -1,9 +1,13 @@
 //! What is recorded of requests: once each, whatever becomes of them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use perfhost_strategy::Scope;
 use perfhost_strategy::observation::{Metric, metric};
+use perfhost_telemetry::series::{MAX_OTHER_SERIES, MAX_SERIES};
+use perfhost_telemetry::window::MAX_PLACES;
+use tokio::task::JoinSet;
 
 use crate::support::{Call, FakeProvider, Host, chat_answer, chat_event, eventually, fixed_chat};
 
@@ -78,4 +82,49 @@ async fn a_cancelled_request_is_no_error_and_leaves_nothing_behind() {
     let errors = metrics.iter().find(|one| one.name == metric::ERROR_RATE && one.scope == Scope::global());
     assert!(errors.is_none_or(|rate| rate.summary.mean == 0.0), "{errors:?}");
     assert_eq!(upstream.recent().error_rate, 0.0);
+}
+
+#[tokio::test]
+async fn whatever_names_clients_make_up_series_and_windows_are_bounded() {
+    const CLIENTS: usize = 8;
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).start();
+    let (client, asked) = (host.client(), MAX_SERIES + 500);
+    let mut clients = JoinSet::new();
+    for first in 0..CLIENTS {
+        clients.spawn(async move {
+            for number in (first..asked).step_by(CLIENTS) {
+                let body = format!(r#"{{"model":"made-up-{number}","messages":[]}}"#);
+                assert_eq!(client.chat(body).await.status, 200);
+            }
+        });
+    }
+    clients.join_all().await;
+
+    let mut now_ms = 1_000_000;
+    let mut text = String::new();
+    // The record follows the answer's last byte, so the clients may be a moment ahead of it.
+    for _ in 0..200 {
+        let metrics = recorded(&host, &mut now_ms);
+        let places = metrics.iter().map(|metric| &metric.scope).collect::<BTreeSet<_>>().len();
+        assert!(places <= MAX_PLACES, "{places}");
+        text = client.get("/metrics").await.text().to_owned();
+        if total(&text, "success") == asked {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(total(&text, "success"), asked, "every request is counted once, in one series or another");
+    let series = text.lines().filter(|line| is_of(line, "success")).count();
+    assert!((MAX_SERIES..=MAX_SERIES + MAX_OTHER_SERIES).contains(&series), "{series}");
+    assert!(text.lines().any(|line| is_of(line, "success") && line.contains(r#"gen_ai_request_model="other""#)));
+}
+
+fn is_of(line: &str, outcome: &str) -> bool {
+    line.starts_with("perfhost_requests_total{") && line.contains(&format!("outcome=\"{outcome}\""))
+}
+
+fn total(exposition: &str, outcome: &str) -> usize {
+    let counts = exposition.lines().filter(|line| is_of(line, outcome));
+    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()
 }

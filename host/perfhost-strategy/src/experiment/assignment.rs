@@ -5,8 +5,9 @@
 //! Two hashes of a unit are used. One says whether the unit takes part: below the ramp's share it does, so that a growing
 //! share only ever adds units. The other says which arm it is in; that never changes while the experiment runs. Among
 //! units that take part every arm has the same share at every step of the ramp, and that is what keeps day and night, or
-//! the ramp itself, from looking like an effect (Simpson's paradox). Who does not take part is served by the incumbent and
-//! not counted.
+//! the ramp itself, from looking like an effect (Simpson's paradox). Who does not take part is served by the incumbent (by
+//! the winner, once there is one), is not counted, and shares no cached answer with those who are: otherwise the arm that
+//! bystanders are served by would have the warmer cache.
 
 use serde::{Deserialize, Serialize};
 
@@ -75,11 +76,15 @@ impl Allocation {
     }
 
     /// After a promotion: `winner` serves all but a share of about `holdout`, which stays with or goes back to the
-    /// incumbent. The holdout is taken from the incumbent's own units.
+    /// incumbent. The holdout is taken from the incumbent's own units. As many of the winner's own are counted: with equal
+    /// traffic in each partition neither arm's cache is the warmer one.
     pub(crate) fn confirming(seed: u64, epoch: u32, arms: usize, winner: usize, holdout: f64) -> Self {
         let held = ((holdout * (SLOTS_PER_ARM * arms) as f64).round() as usize).clamp(1, SLOTS_PER_ARM);
-        let slots = (0..SLOTS_PER_ARM * arms)
-            .map(|slot| Slot { arm: if slot < held { CONTROL } else { winner } as u8, is_counted: true });
+        let of_winner = SLOTS_PER_ARM * winner..SLOTS_PER_ARM * winner + held;
+        let slots = (0..SLOTS_PER_ARM * arms).map(|slot| match slot {
+            slot if slot < held => Slot { arm: CONTROL as u8, is_counted: true },
+            slot => Slot { arm: winner as u8, is_counted: of_winner.contains(&slot) },
+        });
         Self::from_slots(seed, epoch, winner, 1.0, slots.collect(), arms, None)
     }
 
@@ -135,6 +140,12 @@ impl Allocation {
         self.enrolled_below as f64 / u64::MAX as f64
     }
 
+    /// Share of all units that an arm serves and that are counted.
+    pub fn counted(&self, arm: usize) -> f64 {
+        let of_arm = self.slots.iter().filter(|slot| slot.is_counted && usize::from(slot.arm) == arm).count();
+        self.enrolled() * of_arm as f64 / self.slots.len().max(1) as f64
+    }
+
     /// The one arm that serves everybody, if there is one: what the host has to have in service in a switchback.
     pub fn serving(&self) -> Option<usize> {
         match self.slots.as_slice() {
@@ -148,10 +159,10 @@ impl Allocation {
         self.epoch
     }
 
-    /// What to mix into cache keys and flights for an arm, so that no arm lives off another's answers. Those who do not
-    /// take part share the incumbent's.
-    pub fn cache_partition(&self, arm: usize) -> u64 {
-        mix(self.seed.rotate_left(32), arm as u64)
+    /// What to mix into cache keys and flights of a request, so that no arm lives off another's answers, nor off what was
+    /// cached before: all begin cold alike. `None` for one that is not counted: it goes on with the host's own answers.
+    pub fn cache_partition(&self, assignment: &Assignment) -> Option<u64> {
+        assignment.is_counted.then(|| mix(self.seed.rotate_left(32), assignment.arm as u64))
     }
 }
 
@@ -217,13 +228,15 @@ mod tests {
         let two = Allocation::equal(7, 1, &[true, false, true], 1.0);
         let confirming = Allocation::confirming(7, 2, 3, 2, 0.1);
         assert_eq!(two.shares(), [0.5, 0.0, 0.5]);
-        assert!((confirming.shares()[0] - 0.1).abs() < 0.005);
+        assert!((confirming.counted(0) - 0.1).abs() < 0.005);
+        assert_eq!((confirming.shares(), confirming.counted(2)), (&[0.5, 0.0, 0.5][..], confirming.counted(0)));
         for unit in 0..20_000 {
             let before = all.assign(unit).arm;
             let after = two.assign(unit);
             assert_eq!((after.arm, after.is_counted), if before == 1 { (0, false) } else { (before, true) });
-            let confirmed = confirming.assign(unit).arm;
+            let Assignment { arm: confirmed, is_counted, .. } = confirming.assign(unit);
             assert!(confirmed == 2 || (confirmed == 0 && before == 0), "unit {unit}: {before} to {confirmed}");
+            assert!(!is_counted || confirmed == before, "unit {unit} brings {before}'s time along to {confirmed}");
         }
     }
 
@@ -232,6 +245,25 @@ mod tests {
         let (one, other) = (Allocation::equal(1, 0, &[true; 2], 1.0), Allocation::equal(2, 0, &[true; 2], 1.0));
         let equal = (0..10_000).filter(|unit| one.assign(*unit).arm == other.assign(*unit).arm).count();
         assert!((4_700..5_300).contains(&equal), "{equal} of 10,000");
-        assert_ne!(one.cache_partition(0), one.cache_partition(1));
+    }
+
+    #[test]
+    fn arms_and_bystanders_share_no_answers_and_bystanders_keep_the_hosts_own() {
+        let ramp = Allocation::equal(7, 0, &[true; 2], 0.5);
+        let confirming = Allocation::confirming(7, 1, 2, 1, 0.1);
+        let mut partitions = [std::collections::BTreeSet::new(), std::collections::BTreeSet::new()];
+        for unit in 0..2_000 {
+            for allocation in [&ramp, &confirming] {
+                let assignment = allocation.assign(unit);
+                let partition = allocation.cache_partition(&assignment);
+                assert_eq!(partition.is_some(), assignment.is_counted);
+                partitions[assignment.arm].extend(partition);
+            }
+        }
+        let [incumbent, challenger] = &partitions;
+        assert_eq!((incumbent.len(), challenger.len()), (1, 1), "an arm keeps its answers when its share changes");
+        assert!(incumbent.is_disjoint(challenger));
+        let other = Allocation::equal(8, 0, &[true; 2], 1.0);
+        assert!(!incumbent.contains(&other.cache_partition(&other.assign(1)).unwrap()), "of another experiment");
     }
 }

@@ -38,7 +38,8 @@ pub struct Mix {
     pub response_time: f64,
     /// Weight of 1 − cost/`dearest`.
     pub resources: f64,
-    /// Weight of quality, or where nothing judged it, of having been answered.
+    /// Weight of quality; where nothing judged it as the answer ended (the host has no judge), of having been answered. What
+    /// people think of answers comes too late for this: [`Metric::Feedback`].
     pub quality: f64,
     /// Response time in milliseconds at which that part is 0.
     pub slowest_ms: f64,

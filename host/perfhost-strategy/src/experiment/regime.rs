@@ -38,15 +38,15 @@ pub struct Choice {
     pub regime: Regime,
     /// For people: which knobs decided it.
     pub reason: String,
-    /// Answers that one arm cached must never be served to another's requests; in either regime the host keys its cache
-    /// and its flights with [`super::Allocation::cache_partition`].
+    /// Answers that one arm cached must never be served to another's requests, nor to bystanders, or theirs to it; in
+    /// either regime the host keys its cache and its flights with [`super::Allocation::cache_partition`].
     pub is_cache_partitioned: bool,
 }
 
 /// What blocks have to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
-    /// How long the host's figures take to settle after a change, in milliseconds; see [`settling_ms`].
+    /// How long the host's figures take to settle after a change, in milliseconds; see [`super::settling`].
     pub settling_ms: u64,
     /// 95th percentile of response times in milliseconds: answers begun before a switch are over by then.
     pub response_p95_ms: u64,
@@ -103,20 +103,6 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }
 
-/// How long after a change a figure settled: the end of the last window that lies further from where the figure ended up
-/// (mean of its last half) than that half itself strays. `windows` are equally long and begin at the change; `None` for
-/// fewer than four, and when the figure had not settled by their middle.
-pub fn settling_ms(windows: &[f64], window_ms: u64) -> Option<u64> {
-    let (early, late) = windows.split_at(windows.len() / 2);
-    if early.len() < 2 || windows.iter().any(|value| !value.is_finite()) {
-        return None;
-    }
-    let mean = late.iter().sum::<f64>() / late.len() as f64;
-    let band = late.iter().map(|value| (value - mean).abs()).fold(0.05 * mean.abs(), f64::max);
-    let unsettled = early.iter().rposition(|value| (value - mean).abs() > band).map_or(0, |at| at + 1);
-    (unsettled < early.len()).then_some(unsettled as u64 * window_ms)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,13 +134,5 @@ mod tests {
         assert_eq!(timing.block_ms, 8_000 + 60_000);
         let timing = Timing::for_pace(&Pace { requests_per_second: 0.0, settling_ms: u64::MAX, response_p95_ms: 0 });
         assert_eq!(timing.block_ms, MOST_BURN_IN_MS + MOST_COUNTED_MS);
-    }
-
-    #[test]
-    fn settling_ends_when_a_figure_stays() {
-        assert_eq!(settling_ms(&[900.0, 500.0, 210.0, 200.0, 205.0, 195.0, 200.0, 201.0], 1_000), Some(2_000));
-        assert_eq!(settling_ms(&[200.0; 8], 1_000), Some(0));
-        assert_eq!(settling_ms(&[900.0, 800.0, 700.0, 300.0, 205.0, 195.0, 200.0, 201.0], 1_000), None);
-        assert_eq!(settling_ms(&[1.0, 2.0], 1_000), None);
     }
 }

@@ -13,6 +13,7 @@
 //! - [`quantile`]: percentiles of one arm, and the comparison of two arms' percentiles
 //! - [`block`]: arms that take turns in time, one observation a block
 //! - [`sample_ratio`]: whether arms got the traffic they should
+//! - [`online`]: one bound over experiments without end
 //! - [`bets`], [`mixture`], [`special`], [`level`]: what these are made of
 
 pub mod adjustment;
@@ -24,6 +25,7 @@ pub mod contrast;
 pub mod difference;
 pub mod level;
 pub mod mixture;
+pub mod online;
 pub mod quantile;
 pub mod sample_ratio;
 pub mod special;
@@ -35,6 +37,7 @@ pub use block::PairedBlocks;
 pub use contrast::{BettingContrast, Increment};
 pub use difference::DifferenceByArm;
 pub use level::{Interval, Level};
+pub use online::OnlineBound;
 pub use quantile::{Histogram, QuantileContrast};
 pub use sample_ratio::SampleRatio;
 

@@ -135,7 +135,7 @@ impl Experiment {
         let place = stage.place(arm);
         let share = match (self.phase(), stage.rounds()) {
             (Phase::Ended, _) => f64::from(arm == self.in_service()),
-            (_, None) => self.allocation().shares().get(arm).copied().unwrap_or(0.0) * self.allocation().enrolled(),
+            (_, None) => self.allocation().counted(arm),
             (_, Some(rounds)) => place.map_or(0.0, |place| rounds.share(place)),
         };
         ArmStatus {

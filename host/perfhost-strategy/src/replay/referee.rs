@@ -7,7 +7,7 @@ use crate::guard::{Guard, GuardPolicy};
 use crate::journal::{Call, GuardCall};
 use crate::knob::OfferedKnob;
 use crate::strategy::{Identity, World};
-use crate::{Decision, Proposal, Settings};
+use crate::{Decision, KnobId, Proposal, Settings};
 
 pub(super) struct Referee {
     guard: Guard,
@@ -54,9 +54,12 @@ impl Referee {
         let mut before = 0;
         for call in &record.guard {
             if let GuardCall::Judged(proposals) = call {
+                let decisions = logged.decisions.get(before..).unwrap_or_default();
+                self.guard.offer(self.offered_to_host(proposals, decisions));
                 let judged = self.guard.judge(seen, &settings, record.id, &author(), proposals.clone());
                 settings = judged.settings.unwrap_or(settings);
                 before += judged.decisions.len();
+                self.guard.offer(self.offered.clone().unwrap_or_default());
             }
         }
         let decisions = logged.decisions.get(before..).unwrap_or_default();
@@ -84,6 +87,20 @@ impl Referee {
                 .collect(),
             replayed: opinion.decisions.into_iter().map(judged).collect(),
         }
+    }
+
+    /// What the host could turn itself: what the strategy can, whose grants do not bind the host, and what the log says that
+    /// it did turn.
+    fn offered_to_host(&self, proposals: &[Proposal], decisions: &[Decision]) -> Vec<OfferedKnob> {
+        let mut offered = self.offered.clone().unwrap_or_default();
+        for (proposal, _) in proposals.iter().zip(decisions).filter(|(_, decision)| decision.applied.is_some()) {
+            let is_known = offered.iter().any(|one| one.knob.name == proposal.name && one.at == proposal.scope);
+            if let Some(id) = KnobId::by_name(&proposal.name).filter(|_| !is_known) {
+                let (knob, at) = (id.knob(), proposal.scope.clone());
+                offered.push(OfferedKnob { bounds_here: knob.bounds.clone(), knob, at });
+            }
+        }
+        offered
     }
 
     fn hear(&mut self, call: &GuardCall) {

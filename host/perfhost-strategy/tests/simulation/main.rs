@@ -9,7 +9,7 @@
 mod proof;
 
 use perfhost_strategy::experiment::Metric;
-use proof::rows::{KINDS, equal_arms, life_row, null_row, power_row, unequal_arms};
+use proof::rows::{KINDS, equal_arms, life_row, null_row, power_row, succession, unequal_arms};
 use proof::traffic::Kind;
 use proof::trial::Plan;
 
@@ -70,4 +70,19 @@ fn ramp_guardrail_and_confirmation_let_a_better_arm_through_and_no_other() {
     assert!(better.served > 2_000.0, "a ramp takes its time: {better:?}");
     let equal = life_row(&equal_arms(Kind::CarryOver, 10_000), 30);
     assert!(equal.promoted <= MOST_WRONG && equal.confirmed <= MOST_WRONG, "{equal:?}");
+}
+
+#[test]
+fn many_equal_challengers_in_turn_are_rarely_promoted_and_better_ones_are() {
+    // With nothing but equal challengers every promotion is false: a share of false ones is there at all in 5 % of hosts at
+    // most. More than five of forty have probability 0.014, each with as many challengers as built-in ones and steps.
+    let hosts: Vec<_> = (1..=40).map(|seed| succession(30, seed, |_| false)).collect();
+    let deceived = hosts.iter().filter(|host| host.wrong > 0).count();
+    assert!(deceived <= 5, "{deceived} of 40");
+    assert!(hosts.iter().all(|host| host.bound.experiments == 30));
+
+    let hosts: Vec<_> = (41..=50).map(|seed| succession(30, seed, |challenger| challenger % 3 == 2)).collect();
+    let (right, wrong) = hosts.iter().fold((0, 0), |all, host| (all.0 + host.right, all.1 + host.wrong));
+    assert!(right >= 90, "{right} of 100 better ones were found");
+    assert!(f64::from(wrong) <= 0.05 * f64::from(right), "{wrong} false ones beside {right}");
 }

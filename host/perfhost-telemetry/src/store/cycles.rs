@@ -3,12 +3,14 @@
 //! Records are JSON, deflated: an observation repeats the same names in every cycle, and shrinks to a tenth. All cycles
 //! are kept, also those in which nothing was proposed, because a replay needs them; the oldest go by number and by size.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
-use perfhost_strategy::decision::CycleRecord;
+use perfhost_strategy::Verdict;
+use perfhost_strategy::decision::{CycleRecord, CycleSummary, Validations};
 use perfhost_strategy::replay::LoggedCycle;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -23,6 +25,9 @@ pub const MOST_CYCLE_BYTES: u64 = 256 << 20;
 
 /// Cycles that one question gives at most.
 pub const MOST_CYCLES_AT_ONCE: u64 = 100;
+
+/// Cycles in short that one question gives at most; as many as there are cycles are kept.
+pub const MOST_SUMMARIES_AT_ONCE: usize = 1_000;
 
 /// Old rows are deleted after this many new ones.
 const BETWEEN_CLEANINGS: u64 = 64;
@@ -39,6 +44,17 @@ pub struct CycleQuery {
     pub to_ms: Option<u64>,
     /// Of these only so many, the newest.
     pub last: Option<u64>,
+}
+
+/// Which cycles are wanted in short.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CycleListQuery {
+    /// So many at most, the newest, and never more than [`MOST_SUMMARIES_AT_ONCE`].
+    pub limit: usize,
+    /// Only those with a smaller number.
+    pub before_id: Option<u64>,
+    /// Only of this strategy, as `name` or `name@version`.
+    pub strategy: Option<String>,
 }
 
 /// Numbers of cycles.
@@ -59,8 +75,16 @@ pub(super) fn write(connection: &Connection, cycle: &CycleRecord, most_bytes: u6
         signed(cycle.at_ms),
         record
     ])?;
+    let summary = cycle.summary();
+    connection.prepare_cached("INSERT OR REPLACE INTO cycle_summaries VALUES (?1, ?2, ?3)")?.execute(params![
+        signed(summary.id),
+        summary.strategy,
+        serde_json::to_string(&summary)?
+    ])?;
     if cycle.id.is_multiple_of(BETWEEN_CLEANINGS) {
-        connection.execute("DELETE FROM cycles WHERE id <= ?1", [signed(cycle.id.saturating_sub(MOST_CYCLES))])?;
+        let gone = signed(cycle.id.saturating_sub(MOST_CYCLES));
+        connection.execute("DELETE FROM cycles WHERE id <= ?1", [gone])?;
+        connection.execute("DELETE FROM cycle_summaries WHERE id <= ?1", [gone])?;
         connection.execute(
             "DELETE FROM cycles WHERE id <= (SELECT max(id) FROM
                (SELECT id, sum(length(record)) OVER (ORDER BY id DESC) AS newer FROM cycles) WHERE newer > ?1)",
@@ -76,6 +100,36 @@ pub(super) fn read(connection: &Connection, id: u64) -> ReadResult<Option<CycleR
         .query_row([signed(id)], |row| Ok(record(row)))
         .optional()?;
     found.transpose()
+}
+
+/// Cycles in short, newest first, with what became of their proposals.
+pub(super) fn summaries(connection: &Connection, query: &CycleListQuery) -> ReadResult<Vec<CycleSummary>> {
+    let mut select = connection.prepare_cached(
+        "SELECT record FROM cycle_summaries WHERE id < ?1 AND (?2 IS NULL OR strategy = ?2 OR strategy LIKE ?2 || '@%')
+         ORDER BY id DESC LIMIT ?3",
+    )?;
+    let before = query.before_id.map_or(i64::MAX, signed);
+    let limit = query.limit.min(MOST_SUMMARIES_AT_ONCE) as i64;
+    let rows = select.query_map(params![before, query.strategy, limit], |row| row.get::<_, String>(0))?;
+    let mut all: Vec<CycleSummary> =
+        rows.map(|record| Ok(serde_json::from_str(&record?)?)).collect::<ReadResult<_>>()?;
+    let (Some(newest), Some(oldest)) = (all.first(), all.last()) else { return Ok(all) };
+    let mut verdicts = connection.prepare_cached(
+        "SELECT cycle, json_extract(record, '$.verdict') FROM decisions WHERE cycle >= ?1 AND cycle <= ?2",
+    )?;
+    let rows = verdicts.query_map([signed(oldest.id), signed(newest.id)], |row| {
+        Ok((row.get::<_, i64>(0)? as u64, row.get::<_, String>(1)?))
+    })?;
+    let mut counted: HashMap<u64, Validations> = HashMap::new();
+    for row in rows {
+        let (cycle, verdict) = row?;
+        let verdict: Verdict = serde_json::from_value(serde_json::Value::String(verdict))?;
+        counted.entry(cycle).or_default().count(verdict);
+    }
+    for summary in &mut all {
+        summary.validations = counted.remove(&summary.id).unwrap_or_default();
+    }
+    Ok(all)
 }
 
 /// The first `limit` cycles from `from_id` to `to_id`, in order, with their decisions.

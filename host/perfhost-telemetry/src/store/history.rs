@@ -21,7 +21,8 @@ pub const MOST_POINTS: u64 = 10_000;
 /// What history to read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryQuery {
-    /// One of [`perfhost_strategy::observation::metric::ALL`].
+    /// One of [`perfhost_strategy::observation::metric::ALL`], [`crate::Phase::METRICS`] or [`crate::Counter::METRICS`]; of the
+    /// last, the `count` is what was counted and the rest says nothing.
     pub metric: String,
     /// A scope, or a strategy behind [`crate::window::STRATEGY_SCOPE_PREFIX`].
     pub scope: Scope,

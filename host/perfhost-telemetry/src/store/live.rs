@@ -10,8 +10,8 @@ use super::tier::{RAW, TIERS, floor};
 use crate::sketch::DDSketch;
 use crate::window::Growth;
 
-/// Series of history at most; what further ones grow by is not stored.
-pub const MOST_SERIES: usize = 20_000;
+/// Series of history at most; what further ones grow by is not stored. Room for all metrics of [`crate::window::MAX_PLACES`].
+pub const MOST_SERIES: usize = 36_000;
 
 /// A tick belongs to the window that it began in and comes when it ends, about a second later.
 const GRACE_MS: u64 = 2_000;

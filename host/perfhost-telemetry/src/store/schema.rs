@@ -78,6 +78,10 @@ const MIGRATIONS: &[&str] = &[
         record TEXT NOT NULL
     );
 ",
+    "
+    -- Cycles in short, so that a list of them need not read whole observations.
+    CREATE TABLE cycle_summaries (id INTEGER PRIMARY KEY, strategy TEXT NOT NULL, record TEXT NOT NULL);
+",
 ];
 
 /// The version of an up-to-date file.

@@ -1,8 +1,8 @@
 //! Which headers end at this hop, and which ones carry a provider's key.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 use crate::provider::{Provider, ProviderKind};
@@ -32,6 +32,10 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         strip_named(headers);
+    }
+    // A length beside an encoding is wrong or of another message (RFC 9112, 6.3); the encoding has been followed.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
     }
     for name in &HOP_BY_HOP {
         // Most are absent; a look-up costs less than the removal's bookkeeping.
@@ -101,6 +105,7 @@ mod tests {
             ("keep-alive", "timeout=5"),
             ("x-private", "1"),
             ("transfer-encoding", "chunked"),
+            ("content-length", "5"),
             ("te", "trailers"),
             ("upgrade", "h2c"),
             ("proxy-authorization", "Basic x"),

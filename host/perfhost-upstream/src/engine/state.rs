@@ -23,6 +23,24 @@ pub enum EnginePhase {
     Stopped,
 }
 
+impl EnginePhase {
+    /// All of them.
+    pub const ALL: [EnginePhase; 6] =
+        [Self::Starting, Self::Ready, Self::Replacing, Self::Restarting, Self::Failed, Self::Stopped];
+
+    /// Its name in metrics and in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Replacing => "replacing",
+            Self::Restarting => "restarting",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// An engine at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EngineState {

@@ -94,7 +94,7 @@ pub struct StartFlags {
     /// Begin with equal shares, not with 1 % for the challenger
     #[arg(long)]
     pub no_ramp: bool,
-    /// How long arms that take turns need to settle [default: 10s where they tune; else as long as answers take]
+    /// How long arms that take turns need to settle [default: as measured here; at least 10s where they tune, or as answers take]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub settling: Option<u64>,
     /// Requests per second to expect, for turns that hold enough of them [default: as measured]

@@ -161,7 +161,24 @@ fn layout(found: &Value) -> String {
         ]
     };
     let rows: Vec<_> = found["experiments"].as_array().into_iter().flatten().map(row).collect();
-    table(&["id", "started", "arms", "objective", "ending", "in service"], &rows)
+    let listed = table(&["id", "started", "arms", "objective", "ending", "in service"], &rows);
+    match automatic(&found["automatic"]) {
+        Some(automatic) => format!("{listed}\n{automatic}"),
+        None => listed,
+    }
+}
+
+/// What continuous mode has done, where it has done anything.
+fn automatic(found: &Value) -> Option<String> {
+    let experiments = found["experiments"].as_u64().filter(|experiments| *experiments > 0)?;
+    let percent = |name: &str| found[name].as_f64().map_or("-".to_owned(), print::percent);
+    Some(format!(
+        "continuous mode: {experiments} experiments, {} promotions; over all of them at most {} of promotions are expected to be \
+         false; the next one's error bound is {}",
+        found["promotions"],
+        percent("false_promotions_at_most"),
+        percent("next_error_bound"),
+    ))
 }
 
 /// The newest experiment where none is named.

@@ -100,3 +100,19 @@ impl Client {
         Ok(value)
     }
 }
+
+/// Text as part of a query string.
+pub fn encoded(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_encoded() {
+        assert_eq!(encoded("a/b c:é"), "a%2Fb%20c%3A%C3%A9");
+    }
+}

@@ -73,12 +73,16 @@ pub fn run(flags: &ClientFlags) -> Result<()> {
 
 fn machine() -> Check {
     let hardware = ResourceSampler::new().hardware();
-    let found = format!(
+    let mut found = format!(
         "{} cores, {} of memory, {} free",
         hardware.physical_cores,
         bytes(hardware.memory_total_bytes as f64),
         bytes(hardware.memory_free_bytes as f64)
     );
+    for gpu in &hardware.gpus {
+        let (total, free) = (bytes(gpu.memory_total_bytes as f64), bytes(gpu.memory_free_bytes as f64));
+        found += &format!("; {} with {total}, {free} free", gpu.name);
+    }
     if hardware.memory_free_bytes < LEAST_FREE_BYTES {
         return Check::off("machine", Verdict::Doubtful, found, "free some memory before a model is loaded");
     }
@@ -135,6 +139,10 @@ fn host(flags: &ClientFlags) -> Vec<Check> {
         Some("degraded") => vec![Check::off("host", Verdict::Doubtful, found, reasons.join("; "))],
         _ => vec![Check::off("host", Verdict::Bad, found, reasons.join("; "))],
     };
+    if client.get("/api/system/status").is_ok_and(|status| status["is_recording"] == false) {
+        let fix = "start it with telemetry.enabled = true (without --no-telemetry)";
+        checks.push(Check::off("telemetry", Verdict::Doubtful, "requests are not recorded", fix));
+    }
     for provider in overview["providers"].as_array().into_iter().flatten() {
         let (name, state) = (provider["name"].as_str().unwrap_or("-"), provider["health"].as_str().unwrap_or("-"));
         checks.push(match state {

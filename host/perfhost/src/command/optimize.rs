@@ -1,26 +1,24 @@
-//! `perfhost optimize [provider]`: where the time goes, and what to change, with the evidence. Changes nothing.
+//! `perfhost optimize [provider]`: where the time goes, and what to change, with the evidence. `--apply` puts that before the
+//! guard; without it nothing is changed.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, encoded};
 use super::plot::Canvas;
 use super::print::{self, table, wrapped};
 use crate::cli::ClientFlags;
 
 /// Asks and prints.
-pub fn run(provider: Option<&str>, flags: &ClientFlags) -> Result<()> {
+pub fn run(provider: Option<&str>, is_applying: bool, flags: &ClientFlags) -> Result<()> {
     let client = Client::new(flags);
     let scope = provider.map(|name| format!("?scope={}", encoded(name))).unwrap_or_default();
     let bottlenecks = client.get(&format!("/api/analysis/bottlenecks{scope}"))?;
+    let ask = json!({ "apply": is_applying, "provider": provider }).to_string();
     let mut recommendations = Vec::new();
     for what in ["resources", "cache", "models"] {
-        let answer = client.post(&format!("/api/optimization/{what}/tune"), "application/json", b"")?;
-        let is_wanted = |one: &&Value| {
-            let scope = one["scope"].as_str().unwrap_or_default();
-            provider.is_none_or(|provider| scope.is_empty() || scope.split('/').next() == Some(provider))
-        };
-        recommendations.extend(answer["recommendations"].as_array().into_iter().flatten().filter(is_wanted).cloned());
+        let answer = client.post(&format!("/api/optimization/{what}/tune"), "application/json", ask.as_bytes())?;
+        recommendations.extend(answer["recommendations"].as_array().into_iter().flatten().cloned());
     }
     let answer = json!({
         "requests": bottlenecks["requests"], "least_requests": bottlenecks["least_requests"],
@@ -62,17 +60,15 @@ fn layout(answer: &Value, width: usize) -> String {
             let at = scope.map(|scope| format!("@{scope}")).unwrap_or_default();
             push(format!("    {knob}{at}: {} -> {}", text(&one["now"]), text(&one["suggested"])), "    ");
         }
+        if let Some(id) = one["decision"]["id"].as_u64() {
+            let (verdict, detail) = (text(&one["decision"]["verdict"]), text(&one["decision"]["detail"]));
+            push(format!("    decision {id}: {verdict}: {detail}"), "    ");
+        }
         for evidence in one["evidence"].as_array().into_iter().flatten() {
             push(format!("  - {}", text(evidence)), "    ");
         }
     }
     lines
-}
-
-/// A name as part of a query string.
-fn encoded(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 #[cfg(test)]
@@ -88,18 +84,14 @@ mod tests {
                 "knob": "concurrency_limit", "scope": "", "now": 4, "suggested": 8,
                 "action": "raise concurrency_limit, if the providers can take more at once",
                 "evidence": ["admit takes 70 % of the mean request: 700.0 ms, over 50 requests"],
+                "decision": { "id": 7, "verdict": "refused", "detail": "already 8" },
             }],
         });
         let shown = layout(&answer, 40);
         assert!(shown.lines().all(|line| line.chars().count() <= 40), "{shown}");
-        for part in ["admission", "70 %", "concurrency_limit: 4 -> 8", "over 50"] {
+        for part in ["admission", "70 %", "concurrency_limit: 4 -> 8", "over 50", "decision 7: refused: already 8"] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
         assert!(layout(&json!({ "requests": 3, "least_requests": 20 }), 80).contains("it takes 20"));
-    }
-
-    #[test]
-    fn names_are_encoded() {
-        assert_eq!(encoded("a/b c:é"), "a%2Fb%20c%3A%C3%A9");
     }
 }

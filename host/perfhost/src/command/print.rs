@@ -119,6 +119,18 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// A share from 0 to 1 with two digits that count: `5 %`, `1.5 %`, `0.015 %`.
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent <= 0.0 || !percent.is_finite() {
+        return "0 %".to_owned();
+    }
+    let places = (1.0 - percent.log10().floor()).clamp(0.0, 12.0) as usize;
+    let written = format!("{percent:.places$}");
+    let written = if places > 0 { written.trim_end_matches('0').trim_end_matches('.') } else { &written };
+    format!("{written} %")
+}
+
 /// The first digits of a digest: enough to name it in a command.
 pub fn digest(whole: &str) -> &str {
     whole.get(..12).unwrap_or(whole)

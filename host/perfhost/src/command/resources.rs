@@ -1,4 +1,5 @@
-//! `perfhost resources`: processor, memory, disk and network, of the machine, the host and its engines.
+//! `perfhost resources`: processor, memory, disk and network, of the machine, the host and its engines, and
+//! graphics processors.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -26,7 +27,11 @@ fn flatten(path: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
         Value::Object(map) => map.iter().for_each(|(name, inner)| flatten(&join(name), inner, rows)),
         Value::Array(list) => {
             for (at, inner) in list.iter().enumerate() {
-                let name = inner["name"].as_str().map_or_else(|| at.to_string(), str::to_owned);
+                // Two graphics processors of one machine often have one name.
+                let name = match (inner["vendor"].as_str(), inner["index"].as_u64()) {
+                    (Some(vendor), Some(index)) => format!("{vendor}-{index}"),
+                    _ => inner["name"].as_str().map_or_else(|| at.to_string(), str::to_owned),
+                };
                 flatten(&join(&name), inner, rows);
             }
         }
@@ -38,5 +43,26 @@ fn flatten(path: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
         Value::String(text) => rows.push(vec![path.to_owned(), text.clone()]),
         Value::Bool(flag) => rows.push(vec![path.to_owned(), flag.to_string()]),
         Value::Null => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_graphics_processor_has_rows_of_its_own_and_none_has_none() {
+        let gpu = |index: u32| {
+            json!({ "vendor": "nvidia", "index": index, "name": "NVIDIA L4", "usage": 0.5, "memory_used_bytes": 3_u64 << 30,
+                "power_watts": null })
+        };
+        let shown = layout(&json!({ "gpus": [gpu(0), gpu(1)] }));
+        for expected in ["gpus.nvidia-0.name", "gpus.nvidia-1.usage", "3.0 GiB"] {
+            assert!(shown.contains(expected), "{expected} is not in\n{shown}");
+        }
+        assert!(!shown.contains("power"));
+        assert!(!layout(&json!({ "host": { "cpu_share": 0.5 }, "gpus": [] })).contains("gpu"));
     }
 }

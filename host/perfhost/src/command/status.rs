@@ -58,6 +58,9 @@ fn layout(status: &Value) -> String {
                 .unwrap_or_default(),
         );
     }
+    if status["is_recording"] == false {
+        lines += "telemetry: off; requests are not recorded, so nothing is tuned or compared\n";
+    }
     let alerts = &status["alerts"];
     if alerts["firing"].as_u64().unwrap_or(0) > 0 {
         let rules: Vec<&str> = alerts["rules"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

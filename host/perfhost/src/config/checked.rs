@@ -18,7 +18,7 @@ use super::load::{ConfigError, Sources};
 use super::raw::{Raw, RawAuto, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
 use super::sandbox::Sandbox;
 use super::trust::Trust;
-use super::{history, rules};
+use super::{history, rules, telemetry};
 use crate::built_in;
 use crate::service::reports::Schedule;
 
@@ -86,6 +86,8 @@ pub struct Config {
     pub trust: Trust,
     /// What strategies may do and use.
     pub sandbox: Sandbox,
+    /// Requests are recorded. Without, nothing that lives on recorded requests is configured.
+    pub is_recording: bool,
     /// Where metrics are pushed, if anywhere.
     pub otlp: Option<OtlpConfig>,
     /// What people are told.
@@ -138,6 +140,7 @@ pub struct EngineChoice {
 impl Config {
     /// Checks what a person wrote.
     pub fn check(raw: Raw, sources: &Sources) -> Result<Self, ConfigError> {
+        let is_recording = telemetry::is_recording(&raw)?;
         let listen = raw.listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
         let listen: SocketAddr = listen.parse().map_err(|_| {
             ConfigError::value(
@@ -225,6 +228,7 @@ impl Config {
             admin_token: access.admin_token,
             api_key: access.api_key,
             hosts: access.hosts,
+            is_recording,
             otlp: otlp(raw.otlp)?,
             retention: history::retention(&raw.history)?,
             targets: raw.targets,

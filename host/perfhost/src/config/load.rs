@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::checked::Config;
 use super::raw::Raw;
-use super::rules;
+use super::{position, rules};
 
 /// Where configuration comes from, beside the file.
 #[derive(Debug, Clone, Default)]
@@ -72,16 +72,43 @@ impl Sources {
 
 /// Reads and checks everything. Called at start and at every reload; reads the file anew each time.
 pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
-    let path = file(sources);
-    let mut raw = path.as_deref().map(parse).transpose()?.unwrap_or_default();
-    // Rules come from the file alone, so their mistakes can name it.
-    rules::text(&raw.rule).map_err(|error| match path {
-        Some(path) => ConfigError::Parse { path, message: error.to_string() },
-        None => error,
-    })?;
+    let Some(path) = file(sources) else { return checked(Raw::default(), sources) };
+    let text = std::fs::read_to_string(&path).map_err(|error| ConfigError::Read { path: path.clone(), error })?;
+    checked(parse(&path, &text)?, sources).map_err(|error| located(error, path, &text))
+}
+
+fn checked(mut raw: Raw, sources: &Sources) -> Result<Config, ConfigError> {
+    rules::text(&raw.rule)?;
     overlay_variables(&mut raw, sources)?;
     overlay(&mut raw, sources.flags.clone());
     Config::check(raw, sources)
+}
+
+/// Tables that come from the file alone: a mistake in them is the file's.
+const OF_THE_FILE: [&str; 13] = [
+    "alert",
+    "alerts",
+    "history",
+    "knobs",
+    "limits",
+    "parameters",
+    "registry",
+    "reports",
+    "rule",
+    "sandbox",
+    "strategies",
+    "targets",
+    "trust",
+];
+
+/// A mistake in the file, with the file and the line.
+fn located(error: ConfigError, path: PathBuf, text: &str) -> ConfigError {
+    let ConfigError::Value { place, message } = error else { return error };
+    let table = place.split(['.', '[']).next().unwrap_or_default();
+    match OF_THE_FILE.contains(&table).then(|| position::line(&path, text, &place)).flatten() {
+        Some(line) => ConfigError::Parse { path, message: format!("line {line}: {place}: {message}") },
+        None => ConfigError::Value { place, message },
+    }
 }
 
 /// The file that is read and watched: the one that is named, else the usual one if it exists.
@@ -99,13 +126,12 @@ pub fn default_file(sources: &Sources) -> Option<PathBuf> {
     Some(folder.join("perfhost").join("perfhost.toml"))
 }
 
-fn parse(path: &Path) -> Result<Raw, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+fn parse(path: &Path, text: &str) -> Result<Raw, ConfigError> {
     let wrong = |message: String| ConfigError::Parse { path: path.to_owned(), message: message.trim_end().to_owned() };
     match path.extension().and_then(|ending| ending.to_str()) {
-        Some("yaml" | "yml") => serde_yaml_ng::from_str(&text).map_err(|error| wrong(error.to_string())),
-        Some("json") => serde_json::from_str(&text).map_err(|error| wrong(error.to_string())),
-        Some("toml") => toml::from_str(&text).map_err(|error| wrong(error.to_string())),
+        Some("yaml" | "yml") => serde_yaml_ng::from_str(text).map_err(|error| wrong(error.to_string())),
+        Some("json") => serde_json::from_str(text).map_err(|error| wrong(error.to_string())),
+        Some("toml") => toml::from_str(text).map_err(|error| wrong(error.to_string())),
         other => Err(wrong(format!("ends in {other:?}; a configuration file ends in .toml, .yaml, .yml or .json"))),
     }
 }
@@ -171,6 +197,7 @@ fn overlay(raw: &mut Raw, flags: Raw) {
     take(&mut raw.engine.program, flags.engine.program);
     take(&mut raw.tuning.interval_ms, flags.tuning.interval_ms);
     take(&mut raw.tuning.fresh, flags.tuning.fresh);
+    take(&mut raw.telemetry.enabled, flags.telemetry.enabled);
     if !flags.upstream.is_empty() {
         raw.upstream = flags.upstream;
     }
@@ -216,7 +243,54 @@ mod tests {
     #[test]
     fn a_value_out_of_bounds_names_key_and_bounds() {
         let error = from_file("a.toml", "[knobs]\nretries = 99\n").expect_err("out of bounds").to_string();
-        assert!(error.contains("knobs.retries") && error.contains("0 to 10"), "{error}");
+        assert!(error.contains("line 2: knobs.retries") && error.contains("0 to 10"), "{error}");
+    }
+
+    #[test]
+    fn a_mistake_in_an_alert_or_a_rule_names_file_line_and_key() {
+        for (name, text, parts) in [
+            (
+                "a.toml",
+                "[[alert]]\nname = 'a'\nwhen = 'cpu_usge > 7'\n",
+                ["a.toml: line 3: alert[0].when: ", "cpu_usage"],
+            ),
+            (
+                "a.toml",
+                "[[alert]]\nname = 'a'\nwhen = 'cpu_usage > 7'\nchannels = ['x']\n",
+                ["line 4: alert[0].channels: ", "log"],
+            ),
+            (
+                "a.yaml",
+                "alert:\n  - name: a\n    when: cpu_usage > 7\n    severity: bad\n",
+                ["a.yaml: line 4: alert[0].severity: ", "critical"],
+            ),
+            (
+                "a.json",
+                "{\"alert\": [\n{\"name\": \"a\",\n\"when\": \"cpu_usge > 7\"}]}",
+                ["a.json: line 3: alert[0].when: ", "cpu_usage"],
+            ),
+            ("a.toml", "\n[alerts.channels.a]\nkind = 'pigeon'\n", ["line 3: alerts.channels.a.kind: ", "slack"]),
+            (
+                "a.toml",
+                "[[rule]]\nwhen = 'cpu_usage > 7'\ndo = 'shed_lod'\n",
+                ["a.toml: line 3: rule[0].do: ", "shed_load"],
+            ),
+        ] {
+            let error = from_file(name, text).expect_err(text).to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_a_flag_is_not_the_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.toml");
+        std::fs::write(&path, "[knobs]\nretries = 3\n").expect("a file");
+        let environment = vec![("HOME".to_owned(), "/nowhere".to_owned())];
+        let sources =
+            Sources { file: Some(path), environment, set: vec!["retries=99".to_owned()], ..Sources::default() };
+        let error = load(&sources).expect_err("out of bounds").to_string();
+        assert!(error.contains("retries") && !error.contains("a.toml"), "{error}");
     }
 
     #[test]
@@ -234,6 +308,6 @@ mod tests {
         }
         let both = "[[rule]]\nwhen = 'cpu_usage > 7.0'\ndo = 'shed_load'\n[parameters.rules]\nrules = 'x'\n";
         let error = from_file("a.toml", both).expect_err("twice").to_string();
-        assert!(error.starts_with("rule: ") && error.contains("parameters.rules.rules"), "{error}");
+        assert!(error.contains("line 1: rule: ") && error.contains("parameters.rules.rules"), "{error}");
     }
 }

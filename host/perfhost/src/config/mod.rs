@@ -7,9 +7,11 @@ pub mod alerts;
 pub mod checked;
 mod history;
 pub mod load;
+mod position;
 pub mod raw;
 mod rules;
 pub mod sandbox;
+mod telemetry;
 pub mod trust;
 
 pub use checked::{AutoPolicy, Config, OtlpConfig, pairs};

@@ -50,6 +50,8 @@ pub struct Raw {
     pub tuning: RawTuning,
     /// Who may use the host.
     pub access: RawAccess,
+    /// Whether requests are recorded.
+    pub telemetry: RawTelemetry,
     /// Where metrics are pushed.
     pub otlp: RawOtlp,
     /// How much history is kept.
@@ -200,6 +202,14 @@ pub struct RawAuto {
     pub at_most_ms: Option<u64>,
     /// Time between two experiments, in milliseconds.
     pub pause_ms: Option<u64>,
+}
+
+/// Recording.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawTelemetry {
+    /// Record requests; they are unless this says no.
+    pub enabled: Option<bool>,
 }
 
 /// Where metrics are pushed.

@@ -8,14 +8,16 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use perfhost_cache::Cache;
 use perfhost_gateway::{Admission, AlertsAsk, Control, ControlError, Firing, StrategySource};
+use perfhost_strategy::decision::Decision;
 use perfhost_strategy::generation::Arrival;
-use perfhost_strategy::{KnobId, Scope, Settings, Shared, Strategy};
-use perfhost_telemetry::ResourceSnapshot;
+use perfhost_strategy::{KnobId, Proposal, Scope, Settings, Shared, Strategy};
+use perfhost_telemetry::{ExtraMetric, GpuResources, ResourceSnapshot, Telemetry};
 use perfhost_upstream::Fleet;
 use serde_json::{Value, json};
 
 use super::alerts::Alerts;
 use super::engine::ManagedEngine;
+use super::exposed;
 use super::strategies::{Strategies, SwapError};
 use super::tuner::Tuner;
 use crate::built_in;
@@ -25,6 +27,8 @@ use crate::plugin_source::error::SourceError;
 pub struct HostControl {
     /// The strategies.
     pub strategies: Arc<Strategies>,
+    /// Whether requests are recorded.
+    pub telemetry: Arc<Telemetry>,
     /// The decision loop.
     pub tuner: Arc<Tuner>,
     /// What people are told.
@@ -111,12 +115,25 @@ impl Control for HostControl {
         json!({ "version": settings.version, "knobs": knobs })
     }
 
+    fn propose(&self, author: &str, proposals: Vec<Proposal>) -> Result<Vec<Decision>, ControlError> {
+        self.tuner.propose(author, &proposals).ok_or_else(|| {
+            let message = "an experiment is running and decides who tunes; stop it first: perfhost ab stop".to_owned();
+            ControlError::Conflict { code: "experiment".to_owned(), message }
+        })
+    }
+
     fn alerts(&self, ask: AlertsAsk) -> Result<Value, ControlError> {
         self.alerts.answer(ask)
     }
 
     fn alerts_firing(&self) -> Vec<Firing> {
         self.alerts.firing()
+    }
+
+    fn metrics(&self) -> Vec<ExtraMetric> {
+        let engine = self.engine.as_ref().map(|engine| engine.state());
+        let decisions = exposed::decisions(&self.strategies.serving().decisions);
+        engine.iter().flat_map(exposed::engine).chain(decisions).collect()
     }
 
     fn status(&self) -> Value {
@@ -154,6 +171,7 @@ impl Control for HostControl {
             "engine": self.engine.as_ref().map(|engine| engine.state()),
             "cache": self.cache.stats(),
             "alerts": self.alerts.summary(),
+            "is_recording": self.telemetry.is_recording(),
             "settings_version": self.settings.load().version,
         })
     }
@@ -161,6 +179,10 @@ impl Control for HostControl {
     fn resources(&self) -> Value {
         let snapshot = self.resources.lock();
         snapshot.as_ref().and_then(|snapshot| serde_json::to_value(snapshot).ok()).unwrap_or(Value::Null)
+    }
+
+    fn gpus(&self) -> Vec<GpuResources> {
+        self.resources.lock().as_ref().map(|snapshot| snapshot.gpus.clone()).unwrap_or_default()
     }
 }
 

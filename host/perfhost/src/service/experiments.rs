@@ -26,7 +26,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use perfhost_gateway::experiment::{LiveExperiment, request_number};
 use perfhost_gateway::{ControlError, ExperimentControl, ReportFormat};
-use perfhost_strategy::experiment::Experiment;
+use perfhost_strategy::experiment::statistics::OnlineBound;
+use perfhost_strategy::experiment::{CONTROL, Experiment, Verdict};
 use perfhost_strategy::{Settings, Shared};
 use perfhost_telemetry::{Store, Telemetry};
 use perfhost_upstream::Fleet;
@@ -76,6 +77,8 @@ struct State {
     next_automatic_ms: u64,
     /// Challengers of continuous mode that could not be had.
     passed_over: u64,
+    /// What continuous mode has spent of its error bound.
+    spent: OnlineBound,
 }
 
 impl Parts {
@@ -89,7 +92,8 @@ impl Experiments {
     pub fn open(parts: Parts) -> Result<Self, ExperimentError> {
         let newest = parts.store.experiments(1)?.first().copied();
         let next_id = newest.unwrap_or(0) + 1;
-        let state = State { running: None, next_id, next_automatic_ms: now_ms(), passed_over: 0 };
+        let spent = automatic::spent(&parts.store);
+        let state = State { running: None, next_id, next_automatic_ms: now_ms(), passed_over: 0, spent };
         let experiments = Self { parts, state: Mutex::new(state) };
         if let Some(id) = newest {
             match Record::read(&experiments.parts.store, id) {
@@ -105,7 +109,9 @@ impl Experiments {
         let now_ms = now_ms();
         let id = record.id;
         let offered = self.parts.tuner.offered(&self.parts.config.lock().clone());
-        let recalled = arms::recall(&self.parts.strategies, &record.arms, &record.request, &offered);
+        let recalled = self
+            .check_recording()
+            .and_then(|()| arms::recall(&self.parts.strategies, &record.arms, &record.request, &offered));
         let begun = recalled.and_then(|mut arms| {
             let stays = record.experiment.in_service();
             // A promotion outlives the host, as long as nobody has put something else in service since.
@@ -137,6 +143,10 @@ impl Experiments {
         }
     }
 
+    fn check_recording(&self) -> Result<(), ExperimentError> {
+        if self.parts.telemetry.is_recording() { Ok(()) } else { Err(ExperimentError::NotRecording) }
+    }
+
     /// Starts one; its number. Blocks while strategies are loaded.
     pub fn begin(&self, request: StartRequest) -> Result<u64, ExperimentError> {
         self.begin_in(&mut self.state.lock(), request, false)
@@ -144,8 +154,17 @@ impl Experiments {
 
     /// What the configuration asks for from the start, unless an experiment of an earlier run goes on.
     pub fn begin_configured(&self) {
-        let arms: Vec<ArmRequest> = self.parts.config.lock().ab.iter().cloned().map(ArmRequest::Named).collect();
+        let ab = self.parts.config.lock().ab.clone();
+        let arms: Vec<ArmRequest> = ab.iter().cloned().map(ArmRequest::Named).collect();
         if arms.is_empty() || self.state.lock().running.is_some() {
+            return;
+        }
+        if let Some(promotion) = self.parts.strategies.promotion().filter(|promotion| promotion.ab == ab) {
+            let (experiment, strategy) = (promotion.experiment, &promotion.strategy);
+            info!(
+                experiment,
+                strategy, "the configured experiment was decided in an earlier run; --fresh begins it again"
+            );
             return;
         }
         if let Err(error) = self.begin(StartRequest { arms, ..StartRequest::default() }) {
@@ -154,6 +173,7 @@ impl Experiments {
     }
 
     fn begin_in(&self, state: &mut State, request: StartRequest, is_automatic: bool) -> Result<u64, ExperimentError> {
+        self.check_recording()?;
         if let Some(running) = &state.running {
             return Err(ExperimentError::Running(running.record.id));
         }
@@ -164,11 +184,12 @@ impl Experiments {
         request.objective(0.0)?;
         request.guardrails()?;
         let arms = arms::enlist(&self.parts.strategies, &request, &self.parts.settings.load(), &offered)?;
-        let started = terms::spec(&request, &arms, &self.parts.telemetry)
+        let surroundings = self.parts.tuner.surroundings();
+        let settling = self.parts.tuner.settling().measured(&surroundings);
+        let started = terms::spec(&request, &arms, &self.parts.telemetry, settling)
             .and_then(|spec| Ok(Experiment::start(spec, now_ms)?))
             .inspect_err(|_| self.parts.strategies.dismiss())?;
         let id = state.next_id;
-        let surroundings = self.parts.tuner.surroundings();
         let serves: Vec<String> =
             surroundings.providers.iter().map(|(name, serves)| format!("{name}: {serves}")).collect();
         let mut record = Record {
@@ -217,9 +238,24 @@ impl Experiments {
         // Numbers go on from run to run, and so does the turn.
         let turn = (state.next_id + state.passed_over) as usize;
         let Some(challenger) = turn.checked_rem(challengers.len()).and_then(|at| challengers.get(at)) else { return };
-        if let Err(error) = self.begin_in(state, automatic::terms(challenger.clone(), &policy), true) {
-            state.passed_over += 1;
-            warn!(%error, "a challenger is passed over");
+        let (before, level) = (state.spent, state.spent.next_level(automatic::FALSE_PROMOTIONS));
+        // Before the experiment is written down: a host that is killed between the two has spent too much, never too little.
+        state.spent.begun();
+        automatic::keep(&self.parts.store, &state.spent);
+        match self.begin_in(state, automatic::terms(challenger.clone(), &policy, level), true) {
+            Ok(_) => {
+                let what = report::part_of_bound(&before, level);
+                info!("{what}");
+                if let Some(running) = &mut state.running {
+                    running.record.trail.note(now_ms, what);
+                }
+            }
+            Err(error) => {
+                state.spent = before;
+                automatic::keep(&self.parts.store, &before);
+                state.passed_over += 1;
+                warn!(%error, "a challenger is passed over");
+            }
         }
     }
 
@@ -235,8 +271,16 @@ impl Experiments {
 
     fn finish(&self, state: &mut State, now_ms: u64) {
         if let Some(running) = state.running.take() {
+            if let Some(promotion) = running.promotion(&self.parts) {
+                promotion.keep(&self.parts.store);
+            }
             let record = running.end(&self.parts, now_ms);
             findings::keep(&self.parts.store, &record);
+            let is_promoted = |verdict: &Verdict| matches!(verdict, Verdict::Promote { arm, .. } if *arm != CONTROL);
+            if record.is_automatic && record.experiment.verdict().is_some_and(is_promoted) {
+                state.spent.promoted();
+                automatic::keep(&self.parts.store, &state.spent);
+            }
             let pause_ms = self.parts.config.lock().auto.map_or(0, |policy| policy.pause_ms);
             state.next_automatic_ms = now_ms + pause_ms;
         }
@@ -268,7 +312,12 @@ impl ExperimentControl for Experiments {
         // One damaged record must not hide the others.
         let briefs: Vec<Value> =
             briefs.filter_map(|brief| brief.inspect_err(|error| warn!(%error, "not listed")).ok()).collect();
-        Ok(json!({ "experiments": briefs, "learned": findings::read(&self.parts.store) }))
+        let spent = self.state.lock().spent;
+        Ok(json!({
+            "experiments": briefs,
+            "learned": findings::read(&self.parts.store),
+            "automatic": report::automatic(&spent),
+        }))
     }
 
     fn status(&self, id: u64) -> Result<Value, ControlError> {

@@ -120,6 +120,7 @@ impl Reloader {
             ("listen", next.listen != before.listen),
             ("data_dir", next.data_dir != before.data_dir),
             ("workers", next.workers != before.workers),
+            ("telemetry.enabled", next.is_recording != before.is_recording),
             ("history", next.retention != before.retention),
             ("reports", next.reports != before.reports),
             ("targets", next.targets != before.targets),

@@ -41,7 +41,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// One second's work; a few hundred microseconds.
+    /// One second's work: a few hundred microseconds, and the time that graphics drivers take to answer.
     pub fn tick(&mut self, now_ms: u64) {
         let host = Scope::global();
         self.telemetry.gauge(metric::IN_FLIGHT, &host, self.admission.in_flight() as f64);

@@ -6,6 +6,7 @@
 //! - [`desk`]: what is in memory, and what each strategy is told before it serves
 //! - [`generations`]: the moment of the swap, and the history of what was in service
 //! - [`learned`]: what strategies learned, from one to the next
+//! - [`promoted`]: with which one a start begins
 //! - [`shelf`]: plugin files by digest, for rollbacks after a restart
 //! - [`arms`]: strategies that take part in an experiment
 //! - [`watch`]: reloads when a file changes
@@ -17,6 +18,7 @@ mod find;
 mod generations;
 mod learned;
 mod loader;
+mod promoted;
 mod shelf;
 mod watch;
 
@@ -36,6 +38,7 @@ use perfhost_wasm::{History, Runtime};
 use tracing::{info, warn};
 
 use super::now_ms;
+use super::promotion::Promotion;
 use crate::built_in;
 use crate::plugin_source::address::Address;
 use crate::plugin_source::digest::Digest;
@@ -47,6 +50,7 @@ use find::Known;
 use generations::Generations;
 use learned::Learned;
 use loader::{Loader, digest_of, read_digest, source_name};
+use promoted::Beginning;
 use shelf::Shelf;
 
 pub use arms::EnlistedArm;
@@ -89,6 +93,11 @@ pub struct Strategies {
     generations: Generations,
     learned: Learned,
     shelf: Option<Shelf>,
+    /// Digest of what the configuration puts in service.
+    configured: Mutex<String>,
+    /// What an experiment had promoted, if this start began with it.
+    promotion: Option<Promotion>,
+    store: Store,
     /// Held while a plugin is loaded: one at a time takes enough of the machine.
     loading: Mutex<()>,
     desk: Mutex<Desk>,
@@ -117,11 +126,28 @@ impl Strategies {
             None => load(built_in::DEFAULT)?,
         };
         let learned = Learned::new(store.clone(), is_fresh);
-        let desk = Desk::new(first.clone(), loaded, parameters);
-        desk.prepare(first.strategy.as_ref(), || learned.hand_on(first.strategy.as_ref(), None))?;
-        let generations = Generations::start(store, telemetry, first.strategy, workers, now_ms())?;
+        let configured = Mutex::new(first.digest().to_owned());
+        let mut desk = Desk::new(first.clone(), loaded, parameters);
+        let promotion = Promotion::read(&store).filter(|_| !is_fresh);
+        let load_winner = |winner: &Promotion| promoted::load(winner, &loader, shelf.as_ref());
+        let prepare = |desk: &Desk, held: &Held| {
+            desk.prepare(held.strategy.as_ref(), || learned.hand_on(held.strategy.as_ref(), None))
+        };
+        let Beginning { held, promotion, by } =
+            promoted::begin(first, promotion, plugins, &mut desk, load_winner, prepare)?;
+        let generations = Generations::start(store.clone(), telemetry, held.strategy, by, workers, now_ms())?;
         let (loading, desk) = (Mutex::new(()), Mutex::new(desk));
-        Ok(Self { loader, generations, learned, shelf, loading, desk })
+        Ok(Self { loader, generations, learned, shelf, configured, promotion, store, loading, desk })
+    }
+
+    /// What an experiment of an earlier run had promoted, if this start began with it.
+    pub fn promotion(&self) -> Option<&Promotion> {
+        self.promotion.as_ref()
+    }
+
+    /// SHA-256 of what the configuration puts in service.
+    pub fn configured(&self) -> String {
+        self.configured.lock().clone()
     }
 
     /// The strategy in service, for the request path.
@@ -250,9 +276,13 @@ impl Strategies {
         let name = source_name(source);
         self.noting_refusal(&name, digest_of(source), || {
             let held = self.obtain(source)?;
+            let digest = held.digest().to_owned();
             let mut desk = self.desk.lock();
             self.put_in_service(held, &mut desk, why, None, None)?;
             desk.retired = None;
+            if why == Arrival::Configuration {
+                *self.configured.lock() = digest;
+            }
             Ok(())
         })
     }
@@ -398,6 +428,10 @@ impl Strategies {
         renew(strategy.as_ref());
         desk.prepare(strategy.as_ref(), || self.learned.hand_on(strategy.as_ref(), Some(&before)))?;
         let record = self.generations.replace(strategy, why, place, detail, now_ms());
+        // A fallback stands in for what was promoted; everything else that comes this way somebody has chosen instead.
+        if !matches!(why, Arrival::Fallback | Arrival::Retry) {
+            Promotion::forget(&self.store);
+        }
         desk.serve(next);
         info!(
             from = before.identity().name,

@@ -110,6 +110,12 @@ impl Surroundings {
         Self { machine: machine.to_owned(), providers: providers.collect() }
     }
 
+    /// All of it in words.
+    pub fn in_words(&self) -> String {
+        let serves = self.providers.iter().map(|(name, serves)| format!("; {name}: {serves}"));
+        std::iter::once(self.machine.clone()).chain(serves).collect()
+    }
+
     /// What the knobs of a scope depend on.
     fn of(&self, scope: &Scope) -> Circumstances {
         let all =

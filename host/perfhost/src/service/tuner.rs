@@ -17,12 +17,12 @@ use perfhost_strategy::guard::Guard;
 use perfhost_strategy::journal::GuardCall;
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::rule::Action;
-use perfhost_strategy::strategy::StrategyError;
+use perfhost_strategy::strategy::{Identity, StrategyError, World};
 use perfhost_strategy::supervisor::{self, Supervisor};
 use perfhost_strategy::{
     Generation, KnobId, Observation, Outcome, Proposal, Scope, Settings, Shared, Strategy, Verdict,
 };
-use perfhost_telemetry::Store;
+use perfhost_telemetry::{Store, Totals};
 use perfhost_upstream::Fleet;
 use perfhost_upstream::engine::EnginePhase;
 use tracing::{debug, info, warn};
@@ -31,6 +31,7 @@ use super::engine::{EngineResult, ManagedEngine};
 use super::now_ms;
 use super::observer::Observer;
 use super::offer::{self, Place};
+use super::settling::SettlingTimes;
 use super::strategies::Strategies;
 use super::tuned::{Author, Authors, Surroundings, TunedSettings};
 use crate::config::Config;
@@ -58,6 +59,7 @@ pub struct Tuner {
     store: Store,
     engine: Option<Arc<ManagedEngine>>,
     tuned: Arc<TunedSettings>,
+    settling: SettlingTimes,
     machine: String,
     /// What alerts ask for, oldest first; at most [`MOST_WISHES`].
     wishes: Mutex<VecDeque<(AlertRecord, Action)>>,
@@ -87,6 +89,8 @@ struct State {
     unproven: Vec<(KnobId, Scope)>,
     /// What the guard was told since the last cycle, for the decision log. As many as engine changes and configurations.
     guard_told: Vec<GuardCall>,
+    /// What was served since the last cycle.
+    served: Totals,
     /// The cycle that the strategy's instance was made for.
     renewed_at_cycle: u64,
     /// Whose turn it is, in an experiment.
@@ -139,10 +143,12 @@ impl Tuner {
             unproven: parts.found.keys().filter(|(id, _)| id.knob().reload).cloned().collect(),
             authors: parts.found,
             guard_told,
+            served: parts.observer.telemetry.totals(),
             renewed_at_cycle: ids.cycle,
             turn: Turn::default(),
         };
         Ok(Self {
+            settling: SettlingTimes::open(parts.store.clone(), parts.observer.telemetry.clone()),
             observer: parts.observer,
             strategies: parts.strategies,
             generation,
@@ -199,13 +205,39 @@ impl Tuner {
             );
             return;
         }
+        self.judge_own(state, seen, &alert::author(), &asked);
+    }
+
+    /// The host's own proposals, judged like a strategy's and written down for a replay.
+    fn judge_own(&self, state: &mut State, seen: &Observation, author: &Identity, asked: &[Proposal]) -> Vec<Decision> {
         let asked: Vec<Proposal> = asked.iter().map(writable).collect();
         state.guard_told.push(GuardCall::Judged(asked.clone()));
-        let judgement = state.guard.judge(seen, &settings, state.next_cycle, &alert::author(), asked);
+        // What the strategy in service may turn does not bind the host.
+        state.guard.offer(state.offered.clone());
+        let judgement = state.guard.judge(seen, &self.settings.load(), state.next_cycle, author, asked);
         if let Some(settings) = judgement.settings {
             self.apply(settings);
         }
-        self.write_down(state, judgement.decisions);
+        self.write_down(state, judgement.decisions.clone());
+        judgement.decisions
+    }
+
+    /// Judges changes that `author` asks for, in a cycle of their own that begins at once; a decision for each, in order.
+    /// `None` while an experiment decides who tunes. Blocks as [`Self::cycle`] does.
+    pub fn propose(&self, author: &str, asked: &[Proposal]) -> Option<Vec<Decision>> {
+        let author = Identity {
+            name: author.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            digest: String::new(),
+            world: World::Tuner,
+            source: "the API".to_owned(),
+        };
+        let mut state = self.state.lock();
+        if state.turn.lane.is_some() {
+            return None;
+        }
+        self.take_engine_results(&mut state);
+        Some(self.cycle_with(&mut state, Some((&author, asked))))
     }
 
     /// Takes over a new configuration: limits, guard policy, and the knobs whose start values were changed in it.
@@ -234,6 +266,8 @@ impl Tuner {
     /// Once a second: notices a changed fleet, a swap, a failing planner, and what became of engine changes. Blocks.
     pub fn tick(&self) {
         let mut state = self.state.lock();
+        // Telemetry keeps two minutes; cycles may be further apart.
+        self.observer.telemetry.add_to(&mut state.served);
         let view = self.fleet.view().load();
         if view.names_version != state.names_version {
             state.names_version = view.names_version;
@@ -264,6 +298,7 @@ impl Tuner {
             warn!(%error, "the retired strategy could not be put back in service");
         }
         self.take_engine_results(&mut state);
+        self.settling.tick(now_ms(), || self.surroundings());
         if self.engine.as_ref().is_some_and(|engine| engine.state().phase == EnginePhase::Ready) {
             state.unproven.clear();
         }
@@ -275,10 +310,14 @@ impl Tuner {
     pub fn cycle(&self) {
         let mut state = self.state.lock();
         self.take_engine_results(&mut state);
-        if state.turn.is_fixed() {
-            return;
+        if !state.turn.is_fixed() {
+            self.cycle_with(&mut state, None);
         }
-        let generation = self.subject(&state);
+    }
+
+    /// A cycle in which the host's own proposals, if there are any, come before the strategy's. Returns what became of them.
+    fn cycle_with(&self, state: &mut State, own: Option<(&Identity, &[Proposal])>) -> Vec<Decision> {
+        let generation = self.subject(state);
         let is_arm = state.turn.is_of_another(&self.generation.load());
         let strategy = generation.strategy.clone();
         let now = Instant::now();
@@ -286,13 +325,13 @@ impl Tuner {
         let interval_ms = interval.as_millis().min(u128::from(u32::MAX)) as u32;
         let mut seen = self.observer.observe(now_ms(), interval_ms, fastrand::u64(..), generation.planning.read());
 
-        let present = self.settings_of(&state);
+        let present = self.settings_of(state);
         let providers: Vec<String> = seen.providers.iter().map(|provider| provider.name.clone()).collect();
         seen.settings = present.list(&providers);
 
         let review = state.guard.review(&seen, &present);
         if let Some(settings) = review.settings {
-            self.apply_for(&state, settings);
+            self.apply_for(state, settings);
             // The engine takes back what was rolled back, and the guard is told when it has. To a decision that no
             // engine had to take, that says nothing.
             state.awaiting_engine.extend(
@@ -310,12 +349,13 @@ impl Tuner {
             self.strategies.count(DecisionCounts { rolled_back, ..DecisionCounts::default() });
         }
 
-        self.grant_wishes(&mut state, &seen);
+        let own = own.map_or_else(Vec::new, |(author, asked)| self.judge_own(state, &seen, author, asked));
+        self.grant_wishes(state, &seen);
 
         let asked = Instant::now();
         let answer = strategy.propose(&seen);
         let took = asked.elapsed();
-        let record = self.record(&mut state, strategy.as_ref(), seen.clone(), &answer, took);
+        let record = self.record(state, strategy.as_ref(), seen.clone(), &answer, took);
         match answer {
             Ok(proposals) => {
                 // The fallback's successes say nothing about the strategy that it stands in for.
@@ -333,13 +373,13 @@ impl Tuner {
                     // A swap may have put a strategy with other grants in service since the last offer.
                     let granted = strategy.allowance().grants.of_offered(&state.offered);
                     state.guard.offer(granted);
-                    let present = self.settings_of(&state);
+                    let present = self.settings_of(state);
                     let judgement = state.guard.judge(&seen, &present, cycle, strategy.identity(), proposals);
                     outcomes.extend(judgement.outcomes);
                     if let Some(settings) = judgement.settings {
-                        self.apply_for(&state, settings);
+                        self.apply_for(state, settings);
                     }
-                    let decided = self.write_down(&mut state, judgement.decisions);
+                    let decided = self.write_down(state, judgement.decisions);
                     if !is_arm {
                         self.strategies.count(decided);
                     }
@@ -348,17 +388,22 @@ impl Tuner {
                 if !is_arm {
                     self.strategies.keep_state();
                 }
-                renew_if_due(&mut state, strategy.as_ref());
+                renew_if_due(state, strategy.as_ref());
             }
             Err(error) => {
                 self.store.record_cycle(record);
-                self.strategy_failed(&mut state, &error.to_string());
+                self.strategy_failed(state, &error.to_string());
             }
         }
         // What an experiment tries out is not what a restart begins with.
-        if state.turn.lane.is_some() {
-            return;
+        if state.turn.lane.is_none() {
+            self.keep_settled(state);
         }
+        own
+    }
+
+    /// Makes durable what is settled of the host's settings.
+    fn keep_settled(&self, state: &State) {
         let settled = state.guard.settled(&self.settings.load());
         self.tuned.keep(&settled, &state.config, &self.surroundings(), &state.authors);
     }
@@ -374,6 +419,9 @@ impl Tuner {
         let (identity, told) = (strategy.identity(), strategy.told());
         let id = state.next_cycle;
         state.next_cycle += 1;
+        let telemetry = &self.observer.telemetry;
+        telemetry.add_to(&mut state.served);
+        let served = std::mem::replace(&mut state.served, telemetry.totals());
         CycleRecord {
             id,
             at_ms: observation.now_ms,
@@ -385,6 +433,7 @@ impl Tuner {
             duration_us: took.as_micros() as u64,
             told,
             guard: std::mem::take(&mut state.guard_told),
+            requests: Some(served.requests()),
         }
     }
 
@@ -441,6 +490,7 @@ impl Tuner {
             let waiting = std::mem::take(&mut state.awaiting_engine);
             match result {
                 EngineResult::Applied { at_ms } => {
+                    self.settling.took_effect(at_ms, &self.surroundings());
                     for decision in waiting {
                         state.guard.took_effect(decision, at_ms);
                         state.guard_told.push(GuardCall::TookEffect { decision, at_ms });
@@ -479,6 +529,7 @@ impl Tuner {
     }
 
     fn apply(&self, settings: Settings) {
+        self.settling.changed(&self.settings.load(), &settings, now_ms(), &self.surroundings());
         if let Some(engine) = &self.engine {
             engine.apply(settings.engine(engine.provider()));
         }
@@ -507,6 +558,11 @@ impl Tuner {
     pub fn offered(&self, config: &Config) -> Vec<OfferedKnob> {
         let logical_cores = self.observer.hardware.lock().logical_cores;
         offer::offered(config, logical_cores, &Place::of(&self.fleet))
+    }
+
+    /// How long figures took to settle after changes of what requests share.
+    pub fn settling(&self) -> &SettlingTimes {
+        &self.settling
     }
 
     /// The machine and what serves on it.

@@ -6,9 +6,12 @@ mod host;
 mod load;
 #[path = "../support/provider.rs"]
 mod provider;
+mod tuning;
 
 use host::Running;
 use load::Load;
+use perfhost::config::Sources;
+use perfhost::config::raw::{Raw, RawAuto};
 use provider::Provider;
 use serde_json::{Value, json};
 
@@ -120,6 +123,26 @@ fn arms_that_share_state_take_turns_and_stopping_leaves_the_incumbent() {
 }
 
 #[test]
+fn how_long_figures_take_to_settle_is_measured_and_the_next_experiment_says_so() {
+    let provider = Provider::start(|_| true);
+    let host = Running::start(&provider.url());
+    let arm = |strategy: &str, limit: u32| json!({ "strategy": strategy, "set": { "concurrency_limit": limit } });
+    let arms = json!([arm("balanced", 64), arm("aggressive", 128)]);
+    let why = |status: &Value| status["choice"]["reason"].as_str().unwrap().to_owned();
+    // Turns of ten seconds, of which each change of settings has enough to be followed.
+    let first = start(&host, json!({ "arms": arms, "settling_ms": 2_500, "pace": 100 }));
+    assert!(why(&first).contains("as asked for"), "{first:#}");
+    let load = Load::start(host.port(), 4);
+    for strategy in ["aggressive@0.1.0", "balanced@0.1.0", "aggressive@0.1.0"] {
+        load.wait_for(strategy);
+    }
+    host.post(&format!("/api/experiments/{}/stop", first["id"]), "application/json", b"{}");
+    let second = start(&host, json!({ "arms": arms }));
+    assert!(why(&second).contains("of 4 changes measured so far"), "{second:#}");
+    load.stop();
+}
+
+#[test]
 fn another_strategy_in_service_ends_it_and_a_score_counts_for_what_was_counted() {
     let provider = Provider::start(|_| true);
     let host = Running::start(&provider.url());
@@ -137,6 +160,79 @@ fn another_strategy_in_service_ends_it_and_a_score_counts_for_what_was_counted()
     assert_eq!(status["ending"], "stopped", "{status:#}");
     assert!(status["verdict"]["why"].as_str().unwrap().contains("conservative"), "{status:#}");
     assert_eq!(load::ask(host.port(), "after").0, "conservative@0.1.0");
+}
+
+fn set(pair: &'static str) -> impl FnOnce(&mut Raw, &mut Sources) {
+    move |_, sources| sources.set.push(pair.to_owned())
+}
+
+#[test]
+fn a_winner_outlives_a_restart_until_the_configuration_or_somebody_says_otherwise() {
+    let provider = unreliable();
+    let host = Running::start_as(&provider.url(), set("retries=0"));
+    let load = Load::start(host.port(), 8);
+    let winner = json!({ "strategy": "aggressive", "set": { "retries": 3 } });
+    let status = start(&host, json!({ "arms": ["balanced", winner], "confirm_ms": 0 }));
+    assert_eq!(until_over(&host, &status["id"])["ending"], "promoted");
+    load.stop();
+
+    let serving = |host: &Running| host.get("/api/strategies")["in_service"]["name"].as_str().unwrap().to_owned();
+    let host = host.again(&provider.url(), set("retries=0"));
+    assert_eq!((serving(&host).as_str(), retries(&host)), ("aggressive", json!(3)));
+    let newest = host.get("/api/strategies/history")["generations"][0].clone();
+    assert_eq!((&newest["why"], &newest["detail"]), (&json!("experiment"), &json!("experiment 1 of an earlier run")));
+    assert_eq!(load::ask(host.port(), "after").0, "aggressive@0.1.0");
+
+    // The user has set the knob to something else: that counts, and the strategy stays.
+    let host = host.again(&provider.url(), set("retries=1"));
+    assert_eq!((serving(&host).as_str(), retries(&host)), ("aggressive", json!(1)));
+    // The configuration names another plugin.
+    let host = host.again(&provider.url(), |raw, _| raw.plugins = Some(vec!["conservative".to_owned()]));
+    assert_eq!(serving(&host), "conservative");
+    // It names the same one again; then somebody goes back by hand, and that holds for the next start.
+    let host = host.again(&provider.url(), |_, _| {});
+    assert_eq!(serving(&host), "aggressive");
+    host.post("/api/strategies", "application/json", br#"{"name":"balanced"}"#);
+    let host = host.again(&provider.url(), |_, _| {});
+    assert_eq!(serving(&host), "balanced");
+}
+
+#[test]
+fn continuous_mode_spends_one_bound_over_all_its_experiments_also_after_a_restart() {
+    let provider = Provider::start(|_| true);
+    let automatic = |raw: &mut Raw, _: &mut Sources| {
+        raw.auto = RawAuto { enabled: Some(true), at_most_ms: Some(1_000), pause_ms: Some(100), ..RawAuto::default() };
+    };
+    let after = |host: &Running, experiments: u64| {
+        for _ in 0..600 {
+            let found = host.get("/api/experiments");
+            if found["automatic"]["experiments"].as_u64().unwrap() >= experiments {
+                return found;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("{:#}", host.get("/api/experiments"));
+    };
+    let host = Running::start_as(&provider.url(), automatic);
+    let found = after(&host, 2);
+    assert_eq!(
+        (&found["automatic"]["promotions"], &found["automatic"]["false_promotions_at_most"]),
+        (&json!(0), &json!(0.05))
+    );
+    let bound = |id: u64| {
+        let report: Value = serde_json::from_str(&host.text(&format!("/api/experiments/{id}/report"))).unwrap();
+        let part = format!("continuous mode, experiment {id}, 0 promotions before it");
+        assert!(report["notes"].to_string().contains(&part), "{:#}", report["notes"]);
+        report["request"]["error_bound"].as_f64().unwrap()
+    };
+    let (first, second) = (bound(1), bound(2));
+    assert!((first - 0.01464).abs() < 1e-4 && second < first, "{first} {second}");
+    assert!(host.text("/api/experiments/1/report?format=text").contains("at most 5 % of promotions"));
+
+    let spent = host.get("/api/experiments")["automatic"]["experiments"].as_u64().unwrap();
+    let host = host.again(&provider.url(), automatic);
+    let found = after(&host, spent + 1);
+    assert!(found["automatic"]["next_error_bound"].as_f64().unwrap() < second, "{:#}", found["automatic"]);
 }
 
 #[test]
@@ -158,6 +254,16 @@ fn what_is_wrong_is_refused_before_anything_changes() {
     }
     assert_eq!(host.get("/api/experiments")["experiments"], json!([]));
     assert_eq!(host.get("/api/strategies")["in_service"]["name"], "balanced");
+}
+
+#[test]
+fn a_mix_says_what_its_quality_is() {
+    let provider = Provider::start(|_| true);
+    let host = Running::start(&provider.url());
+    let arms = json!([{ "set": { "retries": 0 } }, { "set": { "retries": 3 } }]);
+    let id = start(&host, json!({ "arms": arms, "objective": "mix", "mix": { "quality": 0.5 } }))["id"].clone();
+    let report = host.text(&format!("/api/experiments/{id}/report?format=text"));
+    assert!(report.contains("quality 0.500 (nothing judges an answer"), "{report}");
 }
 
 fn start_refused(host: &Running, terms: Value) -> String {

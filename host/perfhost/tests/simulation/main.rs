@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot run must fail")]
 
 mod command;
+mod comparison;
 mod observed;
 mod strategies;

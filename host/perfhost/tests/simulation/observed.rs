@@ -108,6 +108,7 @@ fn record(telemetry: &Telemetry, witness: &Witness, end: &RequestEnd) -> Request
         ttft_ns: end.first_token_ms.map(nanoseconds),
         prompt_tokens: end.prompt_tokens,
         output_tokens: end.output_tokens,
+        saved_ns: 0,
     }
 }
 

@@ -9,12 +9,16 @@ use perfhost_strategy::{GuardPolicy, Value};
 use perfhost_wasm::{NoHistory, PluginSource, Runtime, RuntimeConfig};
 
 fn run(name: &str, parameters: &[(&str, &str)], scenario: &Scenario) -> (Run, Account) {
+    run_with_seed(name, parameters, scenario, 1)
+}
+
+pub(crate) fn run_with_seed(name: &str, parameters: &[(&str, &str)], scenario: &Scenario, seed: u64) -> (Run, Account) {
     let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
     let bytes = built_in::find(name).unwrap().to_vec();
     let strategy = runtime.load(&PluginSource { name: name.to_owned(), bytes }, Arc::new(NoHistory)).unwrap();
     let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let operator = StrategyOperator::new(strategy, parameters, GuardPolicy::default());
-    let (run, operator) = simulate(scenario, 1, operator).unwrap();
+    let (run, operator) = simulate(scenario, seed, operator).unwrap();
     let account = operator.into_account();
     assert!(account.failures.is_empty(), "{:?}", account.failures);
     (run, account)

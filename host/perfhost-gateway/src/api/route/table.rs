@@ -57,7 +57,7 @@ pub(crate) const ROUTES: &[Route] = &[
     get(
         Endpoint::Historical,
         "/api/metrics/historical",
-        "One metric in steps of time.",
+        "One metric in steps of time; of counters (`requests_timeout`, `cache_time_saved_us`, …) the number in each.",
         &[
             Parameter { is_required: true, ..parameter("metric", Kind::Metric, "Which metric.") },
             SCOPE,
@@ -81,9 +81,9 @@ pub(crate) const ROUTES: &[Route] = &[
     get(
         Endpoint::Aggregated,
         "/api/metrics/aggregated",
-        "Every metric over a range, percentiles right across it; the last hour by default.",
+        "Every metric over a range, percentiles right across it; requests by what they came to, and the cache; the last hour by default.",
         RANGE_AND_SCOPE,
-        &["scope", "from_ms", "to_ms", "metrics"],
+        &["scope", "from_ms", "to_ms", "metrics", "outcomes", "cache"],
     ),
     get(
         Endpoint::Performance,
@@ -195,13 +195,14 @@ pub(crate) const ROUTES: &[Route] = &[
     },
     Route {
         method: "POST",
-        errors: &[404, 413, 415],
+        body: JSON_BODY,
+        errors: &[404, 408, 409, 413, 415],
         ..get(
             Endpoint::Tune,
             "/api/optimization/{what}/tune",
-            "What to change about cache, resources or models, with the evidence. Changes nothing by itself.",
+            "What to change about cache, resources or models, with the evidence. Changes nothing unless `apply` is true, and then through the guard.",
             RANGE,
-            &["what", "recommendations"],
+            &["what", "recommendations", "is_applied"],
         )
     },
     get(Endpoint::Strategies, "/api/strategies", "Strategies in service and at hand.", &[], &[]),
@@ -249,6 +250,17 @@ pub(crate) const ROUTES: &[Route] = &[
             parameter("knob", Kind::Text, "Only of this knob."),
         ],
         &["decisions", "next_before"],
+    ),
+    get(
+        Endpoint::DecisionSummary,
+        "/api/decisions/summary",
+        "Decision cycles in short, newest first: times, requests with cache hits and misses since the cycle before, verdicts on its proposals, success.",
+        &[
+            parameter("limit", Kind::Number(1, 1_000), "50 by default."),
+            parameter("before", Kind::Number(0, u64::MAX), "Only cycles with a smaller number."),
+            parameter("strategy", Kind::Text, "Only of this strategy: `name` or `name@version`."),
+        ],
+        &["cycles", "next_before"],
     ),
     get(
         Endpoint::DecisionSpan,
@@ -397,7 +409,13 @@ pub(crate) const ROUTES: &[Route] = &[
             &["posted_to"],
         )
     },
-    get(Endpoint::CacheStats, "/api/cache", "What the answer cache holds and saved.", &[], &["cache", "flights"]),
+    get(
+        Endpoint::CacheStats,
+        "/api/cache",
+        "What the answer cache holds and did since the start, and over a range, also by model; the last day by default.",
+        RANGE_AND_SCOPE,
+        &["cache", "flights", "scope", "from_ms", "to_ms", "range", "models"],
+    ),
     Route {
         method: "DELETE",
         ..get(Endpoint::ClearCache, "/api/cache", "Empties the answer cache.", &[], &["cleared"])

@@ -10,8 +10,9 @@ use perfhost_gateway::{
     AccessPolicy, Admission, AlertsAsk, Control, ControlError, ExperimentControl, Firing, Limits, ReportFormat,
     Services, ShutdownTrigger, StrategySource, run, shutdown_channel,
 };
-use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Value};
-use perfhost_telemetry::{Store, Telemetry};
+use perfhost_strategy::decision::Decision;
+use perfhost_strategy::{Generation, KnobId, Proposal, Scope, Settings, Shared, Value};
+use perfhost_telemetry::{ExtraMetric, GpuResources, Store, Telemetry};
 use perfhost_upstream::{Endpoint, Fleet, ProviderConfig, ProviderKind, tls_config};
 use serde_json::json;
 
@@ -43,9 +44,12 @@ pub(crate) struct Recorded {
     pub(crate) kept: Mutex<Vec<StrategySource>>,
     pub(crate) asked_of_alerts: Mutex<Vec<AlertsAsk>>,
     pub(crate) rollbacks: Mutex<Vec<Option<u64>>>,
+    pub(crate) proposals: Mutex<Vec<(String, Vec<Proposal>)>>,
     pub(crate) experiments: Mutex<Vec<String>>,
     /// Length of a text in what it says of resources.
     pub(crate) bulk: Mutex<usize>,
+    /// What it says of graphics processors.
+    pub(crate) gpus: Mutex<Vec<GpuResources>>,
 }
 
 impl Host {
@@ -211,6 +215,12 @@ impl Control for Recorded {
         Err(ControlError::Conflict { code: "nothing-before".to_owned(), message })
     }
 
+    fn propose(&self, author: &str, proposals: Vec<Proposal>) -> Result<Vec<Decision>, ControlError> {
+        self.proposals.lock().unwrap().push((author.to_owned(), proposals));
+        let message = "an experiment's arms tune in turns".to_owned();
+        Err(ControlError::Conflict { code: "experiment".to_owned(), message })
+    }
+
     fn alerts(&self, ask: AlertsAsk) -> Result<serde_json::Value, ControlError> {
         self.asked_of_alerts.lock().unwrap().push(ask);
         Ok(json!({ "alerts": [] }))
@@ -218,6 +228,10 @@ impl Control for Recorded {
 
     fn alerts_firing(&self) -> Vec<Firing> {
         vec![Firing { rule: "slow-responses".to_owned(), severity: "warning", count: 1 }]
+    }
+
+    fn metrics(&self) -> Vec<ExtraMetric> {
+        vec![ExtraMetric::gauge("perfhost_of_the_host", "A metric of the host around the gateway.", 1.0)]
     }
 
     fn knobs(&self) -> serde_json::Value {
@@ -230,6 +244,10 @@ impl Control for Recorded {
 
     fn resources(&self) -> serde_json::Value {
         json!({ "cpu": 0.5, "bulk": "x".repeat(*self.bulk.lock().unwrap()) })
+    }
+
+    fn gpus(&self) -> Vec<GpuResources> {
+        self.gpus.lock().unwrap().clone()
     }
 }
 

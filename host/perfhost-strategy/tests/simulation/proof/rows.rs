@@ -1,10 +1,11 @@
 //! What many trials of one kind came to: a row of a table.
 
+use perfhost_strategy::experiment::statistics::{Level, OnlineBound};
 use perfhost_strategy::experiment::{Confirmed, Metric};
 
 use super::rules;
 use super::traffic::{Kind, Server, Shape, Traffic};
-use super::trial::{BLOCK, BURN_IN, Plan, Run, runs};
+use super::trial::{BLOCK, BURN_IN, Plan, Run, run, runs};
 
 /// Traffic of every kind, with the names that tables use.
 pub(crate) const KINDS: [(&str, Kind); 6] = [
@@ -24,6 +25,7 @@ pub(crate) fn equal_arms(kind: Kind, requests: u64) -> Plan {
         is_switchback: false,
         is_adjusted: false,
         has_default_terms: false,
+        level: Level::FIVE_PERCENT,
         requests,
         look_every: 100,
     }
@@ -126,6 +128,32 @@ pub(crate) fn life_row(plan: &Plan, count: u64) -> LifeRow {
         reverted: share(&runs, |run| matches!(run.confirmed, Some(Confirmed::Reverted { .. }))),
         served: runs.iter().map(|run| run.served).sum::<u64>() as f64 / runs.len() as f64,
     }
+}
+
+/// Continuous mode: one champion meets challengers in turn, each at the level that is left to it.
+#[derive(Debug, Default)]
+pub(crate) struct Succession {
+    pub(crate) bound: OnlineBound,
+    /// Promotions of challengers that were better, and of others.
+    pub(crate) right: u32,
+    pub(crate) wrong: u32,
+}
+
+/// One challenger after another; those that `is_better` says have twice the incumbent's chance of a good answer.
+pub(crate) fn succession(challengers: u64, seed: u64, is_better: impl Fn(u64) -> bool) -> Succession {
+    let mut course = Succession::default();
+    for challenger in 0..challengers {
+        let (effect, is_better) = if is_better(challenger) { (1.0, true) } else { (0.0, false) };
+        let shape = Shape { kind: Kind::Independent, base: 0.4, effect, swing: 0.0 };
+        let level = course.bound.next_level(Level::FIVE_PERCENT);
+        let plan = Plan { shape, level, look_every: 20, ..equal_arms(Kind::Independent, 600) };
+        course.bound.begun();
+        if run(&plan, seed * 1_000 + challenger, false).winner == Some(1) {
+            course.bound.promoted();
+            *(if is_better { &mut course.right } else { &mut course.wrong }) += 1;
+        }
+    }
+    course
 }
 
 fn share(runs: &[Run], is: impl Fn(&Run) -> bool) -> f64 {

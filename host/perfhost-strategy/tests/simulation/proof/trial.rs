@@ -5,9 +5,10 @@ use std::collections::{BinaryHeap, HashMap};
 
 use perfhost_strategy::experiment::regime::Timing;
 use perfhost_strategy::experiment::spec::Objective;
+use perfhost_strategy::experiment::statistics::Level;
 use perfhost_strategy::experiment::{
-    Arm, Assigned, Batch, Choice, Confirmed, Ending, Event, Experiment, Metric, Outcome, Phase, Ramp, Regime, Slo,
-    Spec, Verdict,
+    Arm, Assigned, Assignment, Batch, Choice, Confirmed, Ending, Event, Experiment, Metric, Outcome, Phase, Ramp,
+    Regime, Slo, Spec, Verdict,
 };
 
 use super::rules::Watched;
@@ -16,6 +17,9 @@ use super::traffic::{DEADLINE_MS, Fate, INTERVAL_MS, Server, Shape, Traffic};
 /// Requests of a block, and those of them that are burn-in.
 pub(crate) const BLOCK: u64 = 100;
 pub(crate) const BURN_IN: u64 = 25;
+
+/// Where requests that are not counted find cached answers.
+const HOSTS_OWN: u64 = 0;
 
 /// What is simulated.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +32,8 @@ pub(crate) struct Plan {
     /// Ramp, guardrail and confirmation as they are by default. Without them arms have equal shares from the start and the
     /// first verdict is the end, so that requests compare with those of a fixed-size test.
     pub(crate) has_default_terms: bool,
+    /// Probability of naming a winner that is none.
+    pub(crate) level: Level,
     pub(crate) requests: u64,
     /// Requests between looks.
     pub(crate) look_every: u64,
@@ -56,8 +62,11 @@ fn spec(plan: &Plan, seed: u64) -> Spec {
     let choice = Choice { regime, reason: String::new(), is_cache_partitioned: true };
     let objective = Objective { metric: plan.metric, minimum_effect: 0.0 };
     let slo = Slo { ttft_ms: None, time_per_output_token_ms: None, response_ms: None, deadline_ms: DEADLINE_MS };
-    let spec =
-        Spec { slo, ..Spec::new("simulated", seed, vec![arm("incumbent"), arm("challenger")], choice, objective) };
+    let spec = Spec {
+        slo,
+        level: plan.level,
+        ..Spec::new("simulated", seed, vec![arm("incumbent"), arm("challenger")], choice, objective)
+    };
     if plan.has_default_terms {
         return spec;
     }
@@ -104,7 +113,9 @@ pub(crate) fn run(plan: &Plan, seed: u64, others_go_on: bool) -> Run {
         let (allocation, is_over) = (experiment.allocation(), experiment.phase() == Phase::Ended);
         let assignment = allocation.assign(id);
         let is_challenger = if is_over { id % 2 == 1 } else { assignment.arm == 1 };
-        let partition = allocation.cache_partition(usize::from(is_challenger));
+        let arm = usize::from(is_challenger);
+        let partition = Assignment { arm, is_counted: assignment.is_counted || is_over, ..assignment };
+        let partition = allocation.cache_partition(&partition).unwrap_or(HOSTS_OWN);
         let fate = traffic.next(Server { is_challenger, is_shared: plan.is_switchback, partition });
         if assignment.is_counted || is_over {
             watched.observe(is_challenger, value(plan, &fate));

@@ -10,7 +10,7 @@ use crate::command::print::{bytes, duration, moment, number, table};
 pub(super) const MOST_SCROLL: usize = 500;
 
 /// What is drawn over time: key, metric, figure.
-pub(super) const DRAWN: [(&str, &str, &str); 8] = [
+pub(super) const DRAWN: [(&str, &str, &str); 10] = [
     ("response", "response_time_ms", "p95"),
     ("first token", "time_to_first_token_ms", "p95"),
     ("tokens", "tokens_per_second", "mean"),
@@ -19,6 +19,8 @@ pub(super) const DRAWN: [(&str, &str, &str); 8] = [
     ("queue", "queue_length", "max"),
     ("cache", "cache_hit_rate", "mean"),
     ("cpu", "cpu_usage", "mean"),
+    ("gpu", "gpu_usage", "mean"),
+    ("gpu memory", "gpu_memory_usage", "mean"),
 ];
 
 const SPARK_WIDTH: usize = 24;
@@ -171,7 +173,7 @@ impl<'a> Frame<'a> {
         let host = &reading.figures["resources"]["host"];
         let memory = share(&host["memory_used_bytes"], &host["memory_total_bytes"]);
         let requests = &status["requests"];
-        let rows = [
+        let mut rows = vec![
             ("response", "response time p95", millis(response), standing(response, "response_time")),
             ("first token", "first token p95", millis(metric("time_to_first_token_ms", "p95")), Tone::Plain),
             ("tokens", "generated", unit(metric("tokens_per_second", "mean"), "tokens/s"), Tone::Plain),
@@ -183,6 +185,14 @@ impl<'a> Frame<'a> {
             ("cpu", "processor", percent(host["cpu_share"].as_f64()), Tone::Plain),
             ("memory", "memory", percent(memory), tone(memory, 0.8, 0.95)),
         ];
+        let gpus = reading.figures["resources"]["gpus"].as_array().map_or(&[][..], Vec::as_slice);
+        if !gpus.is_empty() {
+            let busiest = gpus.iter().filter_map(|gpu| gpu["usage"].as_f64()).reduce(f64::max);
+            let memory = |gpu: &Value| share(&gpu["memory_used_bytes"], &gpu["memory_total_bytes"]);
+            let fullest = gpus.iter().filter_map(memory).reduce(f64::max);
+            rows.push(("gpu", "busiest gpu", percent(busiest), Tone::Plain));
+            rows.push(("gpu memory", "fullest gpu", percent(fullest), Tone::Plain));
+        }
         let mut lines = Vec::new();
         for (key, label, value, tone) in rows {
             let past: Vec<Option<f64>> = reading.past.get(key).into_iter().flatten().copied().collect();
@@ -420,6 +430,22 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn graphics_processors_are_shown_where_there_are_any() {
+        assert!(!drawn(120, 60, View::Overview).contains("gpu"));
+        let mut reading = reading();
+        reading.figures["resources"]["gpus"] = json!([
+            { "usage": 0.125, "memory_used_bytes": 3, "memory_total_bytes": 4 },
+            { "usage": 0.875, "memory_used_bytes": 1, "memory_total_bytes": 4 },
+            { "usage": null, "memory_used_bytes": null, "memory_total_bytes": null },
+        ]);
+        let canvas = Canvas { width: 120, is_unicode: true };
+        let frame = Frame { reading: Some(&reading), ..Frame::new(canvas, 60) };
+        let lines: Vec<String> = frame.lines().into_iter().map(|line| line.text).collect();
+        let shown = |label: &str, value: &str| lines.iter().any(|line| line.starts_with(label) && line.contains(value));
+        assert!(shown("busiest gpu", "87.5 %") && shown("fullest gpu", "75.0 %"), "{lines:#?}");
     }
 
     #[test]

@@ -132,8 +132,7 @@ impl RunningArm {
             None if self.fixed.is_empty() => host,
             None => &self.settings,
         };
-        let turned = own.changed().filter(|(id, _, _)| id.touches() == Touches::Request);
-        turned.fold(host.clone(), |settings, (id, scope, value)| settings.with(id, scope, value.clone()))
+        of_requests(host, own)
     }
 
     /// Its turn to tune.
@@ -150,6 +149,17 @@ impl RunningArm {
             settings: self.own.as_ref().map_or_else(|| self.settings.list(providers), |own| own.load().list(providers)),
         }
     }
+}
+
+/// `host` with the knobs that touch one request as `own` has them, also where `own` has left alone what the host's strategy
+/// has turned. As new as `host`: whoever follows the newest would otherwise wait for the host's to overtake them.
+fn of_requests(host: &Settings, own: &Settings) -> Settings {
+    let is_of_request = |(id, _, _): &(KnobId, &Scope, &Value)| id.touches() == Touches::Request;
+    let shared = host.changed().filter(is_of_request).fold(host.clone(), |shared, (id, at, _)| shared.without(id, at));
+    let turned = own.changed().filter(is_of_request);
+    let mut seen = turned.fold(shared, |settings, (id, at, value)| settings.with(id, at, value.clone()));
+    seen.version = host.version;
+    seen
 }
 
 fn serving_name(strategies: &Strategies) -> String {
@@ -190,4 +200,24 @@ fn fixed_knobs(arm: &ArmRequest, offered: &[OfferedKnob]) -> Result<Vec<(KnobId,
         }
     }
     Ok(fixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arm_sees_what_it_turned_itself_of_request_knobs_and_the_hosts_of_shared_ones() {
+        let at = Scope::global();
+        let start = Settings::default();
+        let (retries, limit) = (KnobId::Retries, KnobId::ConcurrencyLimit);
+        let host = start.with(retries, &at, Value::Integer(5)).with(limit, &at, Value::Integer(7));
+        let seen = of_requests(&host, &start);
+        assert_eq!(seen.value(retries, &at), start.value(retries, &at), "what the incumbent turned is its own");
+        assert_eq!(seen.value(limit, &at), Value::Integer(7));
+        let own = start.with(retries, &at, Value::Integer(2)).with(limit, &at, Value::Integer(9));
+        let seen = of_requests(&host, &own);
+        assert_eq!((seen.value(retries, &at), seen.value(limit, &at)), (Value::Integer(2), Value::Integer(7)));
+        assert_eq!(seen.version, host.version);
+    }
 }

@@ -2,20 +2,30 @@
 //!
 //! Challengers are the strategies that were named (the built-in ones where only one was) and single steps of the knobs
 //! that the champion turns itself. Each meets it on a fixed share of traffic, the budget: what may be lost to a bad
-//! challenger is that share, until a guardrail or the verdict ends it. A winner has to be shown as in any experiment, with
-//! a stricter bound on error because there are many, and is confirmed again.
+//! challenger is that share, until a guardrail or the verdict ends it. A winner has to be shown as in any experiment, and
+//! is confirmed again.
+//!
+//! With challengers without end some would win by luck. So each experiment has a level of its own, from what those before
+//! it spent and earned ([`OnlineBound`]): of all promotions, over all experiments that this data folder has seen, at most
+//! [`FALSE_PROMOTIONS`] are expected to be false.
 
 use std::collections::BTreeMap;
 
+use perfhost_strategy::experiment::statistics::{Level, OnlineBound};
 use perfhost_strategy::knob::{OfferedKnob, Risk, Step};
 use perfhost_strategy::{Settings, Value};
+use perfhost_telemetry::Store;
+use tracing::warn;
 
 use super::request::{ArmRequest, FixedArm, StartRequest};
 use crate::built_in;
 use crate::config::AutoPolicy;
 
-/// Probability that one of these experiments names a winner that is none.
-const ERROR_BOUND: f64 = 0.01;
+/// Share of all promotions that may be expected to be false.
+pub(super) const FALSE_PROMOTIONS: Level = Level::FIVE_PERCENT;
+
+/// Key in the store.
+const KEY: &str = "experiments-automatic";
 
 /// Step of a knob that may be set freely.
 const FREE_FACTOR: f64 = 1.5;
@@ -47,11 +57,29 @@ pub(super) fn challengers(
     strategies.chain(steps).collect()
 }
 
-/// The terms of meeting one.
-pub(super) fn terms(challenger: ArmRequest, policy: &AutoPolicy) -> StartRequest {
+/// What was spent and earned so far, in this run and earlier ones.
+pub(super) fn spent(store: &Store) -> OnlineBound {
+    let read = store.state(KEY).map_err(|error| error.to_string()).and_then(|found| {
+        found.map(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string())).transpose()
+    });
+    let read =
+        read.inspect_err(|error| warn!(error, "what continuous mode has spent of its error bound cannot be read"));
+    read.ok().flatten().unwrap_or_default()
+}
+
+/// Keeps it.
+pub(super) fn keep(store: &Store, spent: &OnlineBound) {
+    match serde_json::to_vec(spent) {
+        Ok(bytes) => store.put_state(KEY, &bytes),
+        Err(error) => warn!(%error, "what continuous mode has spent of its error bound could not be written"),
+    }
+}
+
+/// The terms of meeting one, at the level that is left to it.
+pub(super) fn terms(challenger: ArmRequest, policy: &AutoPolicy, level: Level) -> StartRequest {
     StartRequest {
         arms: vec![challenger],
-        error_bound: Some(ERROR_BOUND),
+        error_bound: Some(level.probability()),
         max_duration_ms: Some(policy.at_most_ms),
         // One step that is never left: the challenger's share stays within the budget.
         ramp: Some(vec![policy.budget]),
@@ -114,7 +142,20 @@ mod tests {
     #[test]
     fn the_share_at_risk_never_grows() {
         let policy = AutoPolicy { budget: 0.05, at_most_ms: 60_000, pause_ms: 1 };
-        let terms = terms(ArmRequest::Named("a".to_owned()), &policy);
+        let terms = terms(ArmRequest::Named("a".to_owned()), &policy, Level::ONE_IN_A_THOUSAND);
         assert_eq!((terms.ramp, terms.ramp_step_ms), (Some(vec![0.05]), Some(u64::MAX)));
+        assert_eq!(terms.error_bound, Some(0.001));
+    }
+
+    #[test]
+    fn what_was_spent_outlives_the_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(spent(&store), OnlineBound::default());
+        let mut now = spent(&store);
+        (0..3).for_each(|_| now.begun());
+        now.promoted();
+        keep(&store, &now);
+        assert_eq!(spent(&store), OnlineBound { experiments: 3, promotions: 1 });
     }
 }

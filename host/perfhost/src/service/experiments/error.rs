@@ -34,6 +34,12 @@ pub enum ExperimentError {
         /// Why.
         error: Box<SwapError>,
     },
+    /// An experiment compares what is recorded.
+    #[error(
+        "requests are not recorded, so there is nothing to compare; \
+         start the host with telemetry.enabled = true (without --no-telemetry)"
+    )]
+    NotRecording,
     /// One at a time: two would be each other's noise.
     #[error("experiment {0} is running; one runs at a time (see `perfhost ab status`, `perfhost ab stop`)")]
     Running(u64),
@@ -68,6 +74,7 @@ impl From<ExperimentError> for ControlError {
             ExperimentError::Spec(_) => invalid("invalid_experiment"),
             ExperimentError::NoRequest(_) => invalid("invalid_request_id"),
             ExperimentError::Arm { error, .. } => invalid(error.code()),
+            ExperimentError::NotRecording => ControlError::Conflict { code: "not_recording".to_owned(), message },
             ExperimentError::Running(_) => ControlError::Conflict { code: "experiment_running".to_owned(), message },
             ExperimentError::Ended(_) => ControlError::Conflict { code: "experiment_ended".to_owned(), message },
             ExperimentError::Unknown(_) => ControlError::NotFound { message },

@@ -9,10 +9,12 @@ mod plot;
 
 use perfhost_gateway::ReportFormat;
 use perfhost_strategy::experiment::metric::Scale;
+use perfhost_strategy::experiment::statistics::{Level, OnlineBound};
 use perfhost_strategy::experiment::status::Effect;
 use perfhost_strategy::experiment::{Confirmed, Experiment, Metric, Phase, Regime, Slo, Unit, Verdict};
 use serde_json::{Value, json};
 
+use super::automatic::FALSE_PROMOTIONS;
 use super::classes::ClassEffect;
 use super::record::Record;
 use crate::command::print;
@@ -74,6 +76,29 @@ pub(super) fn brief(record: &Record) -> Value {
         "outcome": status.forecast.next,
         "is_automatic": record.is_automatic,
     })
+}
+
+/// What continuous mode has done, and what its promotions are worth.
+pub(super) fn automatic(spent: &OnlineBound) -> Value {
+    json!({
+        "experiments": spent.experiments,
+        "promotions": spent.promotions,
+        "false_promotions_at_most": FALSE_PROMOTIONS.probability(),
+        "next_error_bound": spent.next_level(FALSE_PROMOTIONS).probability(),
+    })
+}
+
+/// What an experiment of continuous mode has of the bound over all of them, for people. `before` is what was spent when
+/// it began.
+pub(super) fn part_of_bound(before: &OnlineBound, level: Level) -> String {
+    format!(
+        "continuous mode, experiment {}, {} promotions before it: its error bound is {}, so that over all of them at most {} \
+         of promotions are expected to be false",
+        before.experiments + 1,
+        before.promotions,
+        print::percent(level.probability()),
+        print::percent(FALSE_PROMOTIONS.probability()),
+    )
 }
 
 /// As it stands.
@@ -185,9 +210,9 @@ fn outcome(record: &Record, next: &str) -> String {
             let change = change(&spec.objective.metric, spec.objective.metric.change(*gain));
             let metric = spec.objective.metric.name();
             format!(
-                "{} was promoted: {metric} changed by {change}, with a probability of error of at most {} %. {next}.",
+                "{} was promoted: {metric} changed by {change}, with a probability of error of at most {}. {next}.",
                 spec.arms[*arm].name,
-                spec.level.probability() * 100.0
+                print::percent(spec.level.probability())
             )
         }
         _ => format!("{}{}.", next.get(..1).unwrap_or_default().to_uppercase(), next.get(1..).unwrap_or_default()),
@@ -213,6 +238,18 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
         "objective",
         format!("{}; worth a change from {}", spec.objective.metric.name(), amount(&spec.objective.metric, effect)),
     ));
+    if let Metric::Mix(mix) = &spec.objective.metric {
+        let weight = print::number;
+        facts.push((
+            "mix",
+            format!(
+                "response time {}, resources {}, quality {} (nothing judges an answer as it ends: 1 for one that came, 0 for a failure)",
+                weight(mix.response_time),
+                weight(mix.resources),
+                weight(mix.quality)
+            ),
+        ));
+    }
     facts.push(("regime", spec.choice.reason.clone()));
     facts.push((
         "drawn by",
@@ -224,7 +261,14 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
         },
     ));
     facts.push(("good answers", slo(&spec.slo)));
-    facts.push(("error bound", format!("{} % over all looks and arms", spec.level.probability() * 100.0)));
+    facts.push(("error bound", format!("{} over all looks and arms", print::percent(spec.level.probability()))));
+    if record.is_automatic {
+        let most = print::percent(FALSE_PROMOTIONS.probability());
+        facts.push((
+            "continuous mode",
+            format!("over all its experiments at most {most} of promotions are expected to be false"),
+        ));
+    }
     let (step, steps) = status.ramp_step;
     facts.push(("ramp", format!("step {step} of {steps}")));
     if let Some(p) = status.sample_ratio_p {

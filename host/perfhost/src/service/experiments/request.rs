@@ -46,8 +46,8 @@ pub struct StartRequest {
     pub holdout: Option<f64>,
     /// Longest time of that; 0 for no confirmation. Default an hour.
     pub confirm_ms: Option<u64>,
-    /// How long figures take to settle after arms take turns. When absent: `TUNING_SETTLES_MS` where arms tune, else as long
-    /// as the slowest twentieth of answers takes.
+    /// How long figures take to settle after arms take turns. When absent: as measured after earlier changes here, and at
+    /// least `TUNING_SETTLES_MS` where arms tune and as long as the slowest twentieth of answers takes.
     pub settling_ms: Option<u64>,
     /// Requests per second to expect, for blocks that hold enough of them. Measured when absent.
     pub pace: Option<f64>,

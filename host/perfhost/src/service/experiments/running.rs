@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::arms::{self, RunningArm};
 use super::record::Record;
 use super::{ExperimentError, Parts};
+use crate::service::promotion::{PromotedKnob, Promotion};
 
 /// Events that one batch holds at most; the rest waits for the next look.
 const MOST_IN_A_BATCH: usize = 50_000;
@@ -26,8 +27,8 @@ const MOST_SCORES: usize = 10_000;
 /// A killed host goes on from the record and the batches after it; this bounds how many there are.
 const BETWEEN_RECORDS_MS: u64 = 10_000;
 
-/// How long an arm tunes before the next does, where arms serve at the same time.
-const LANE_MS: u64 = 60_000;
+/// Cycles for which an arm tunes before the next does, where arms serve at the same time: a minute at the default interval.
+const LANE_CYCLES: u64 = 12;
 
 /// An experiment under way.
 pub(super) struct Running {
@@ -237,6 +238,8 @@ impl Running {
                     self.note_promotion(now_ms);
                     format!("{} is promoted", self.arms[*arm].name)
                 }
+                // What somebody has put in service meanwhile stays.
+                Change::Reverted if !self.has_winner_in_service(parts) => continue,
                 Change::Reverted => {
                     self.put_in_service(parts, CONTROL);
                     format!("{} is back in service", self.arms[CONTROL].name)
@@ -256,6 +259,43 @@ impl Running {
             };
             trail.note(now_ms, what);
         }
+    }
+
+    fn has_winner_in_service(&self, parts: &Parts) -> bool {
+        let serving = parts.strategies.serving().digest;
+        match self.record.experiment.verdict() {
+            Some(Verdict::Promote { arm, .. }) => self.arms[*arm].enlisted.digest() == serving,
+            _ => false,
+        }
+    }
+
+    /// For a restart: what has been put in service and stays, with the knobs that make it. An incumbent that stays was there
+    /// before; of it only the knobs count, where an earlier promotion is kept.
+    pub(super) fn promotion(&self, parts: &Parts) -> Option<Promotion> {
+        let stays = self.record.experiment.in_service();
+        let arm = self.arms.get(stays)?;
+        let before = Promotion::read(&parts.store).filter(|before| before.digest == arm.enlisted.digest());
+        let is_kept = stays != CONTROL || (before.is_some() && !arm.fixed.is_empty());
+        if !is_kept || parts.strategies.serving().digest != arm.enlisted.digest() {
+            return None;
+        }
+        let config = parts.config.lock().clone();
+        let knobs = arm.fixed.iter().map(|(id, scope, value)| PromotedKnob {
+            name: id.name().to_owned(),
+            scope: scope.clone(),
+            value: value.clone(),
+            configured: config.settings.value(*id, scope),
+        });
+        Some(Promotion {
+            experiment: self.record.id,
+            plugins: config.plugins.clone(),
+            ab: config.ab.clone(),
+            configured: parts.strategies.configured(),
+            strategy: arm.enlisted.label(),
+            digest: arm.enlisted.digest().to_owned(),
+            on: parts.tuner.surroundings().in_words(),
+            knobs: knobs.collect(),
+        })
     }
 
     fn note_promotion(&mut self, now_ms: u64) {
@@ -281,7 +321,10 @@ impl Running {
         let due = match experiment.spec().choice.regime {
             Regime::Switchback(_) => experiment.allocation().serving().unwrap_or(CONTROL),
             Regime::PerRequest if is_fixed => experiment.in_service(),
-            Regime::PerRequest => (now_ms / LANE_MS) as usize % self.arms.len(),
+            Regime::PerRequest => {
+                let lane_ms = LANE_CYCLES * parts.tuner.interval().as_millis().max(1) as u64;
+                (now_ms / lane_ms) as usize % self.arms.len()
+            }
         };
         let is_switchback = experiment.spec().is_switchback();
         let has_changed = self.turn != Some(due);

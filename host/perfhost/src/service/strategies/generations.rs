@@ -49,11 +49,13 @@ struct Leaving {
 }
 
 impl Generations {
-    /// Puts the first strategy of this process in service. Numbers go on from the history's.
+    /// Puts the first strategy of this process in service. `promoted` says which experiment chose it, where one did. Numbers
+    /// go on from the history's.
     pub(super) fn start(
         store: Store,
         telemetry: Arc<Telemetry>,
         strategy: Arc<dyn Strategy>,
+        promoted: Option<String>,
         together: usize,
         now_ms: u64,
     ) -> Result<Self, SwapError> {
@@ -63,7 +65,9 @@ impl Generations {
             store.record_generation(GenerationRecord { to_ms: Some(ended.updated_ms), ..ended.clone() });
         }
         let number = earlier.first().map_or(0, |newest| newest.number) + 1;
-        let serving = GenerationRecord::new(number, strategy.identity(), Arrival::Start, now_ms);
+        let why = if promoted.is_some() { Arrival::Experiment } else { Arrival::Start };
+        let serving =
+            GenerationRecord { detail: promoted, ..GenerationRecord::new(number, strategy.identity(), why, now_ms) };
         store.record_generation(serving.clone());
         let in_service = Arc::new(Shared::new(Arc::new(Generation::new(number, strategy))));
         let records = Mutex::new(Records {

@@ -44,6 +44,10 @@ impl Tuner {
             settings.version = left.version + 1;
             self.apply(settings);
         }
+        if state.turn.lane.is_none() {
+            // What an experiment leaves behind is the host's from now on, also if it ends before the next cycle.
+            self.keep_settled(&state);
+        }
         left
     }
 
