@@ -71,7 +71,11 @@ pub(crate) fn found_bottlenecks(services: &Services, recorded: &Recorded<'_>) ->
         time_per_token_ms: recorded.mean(metric::TIME_PER_OUTPUT_TOKEN, LEAST_A_POINT)?,
         ..Evidence::default()
     };
-    if let [engine] = engines.as_slice() {
+    // What an engine says explains its own requests only, and those of the whole host.
+    let asked = recorded.range.scope.provider_name();
+    if let [engine] = engines.as_slice()
+        && asked.is_none_or(|asked| asked == engine.name())
+    {
         let of_engine = recorded.at(&Scope::provider(engine.name()));
         evidence.slots_busy = of_engine.mean(metric::ENGINE_SLOTS_BUSY, 1)?;
         evidence.slots = Some(f64::from(settings.engine(engine.name()).slots));

@@ -1,9 +1,13 @@
 //! The API's analysis, of requests that were really served and recorded.
 
+use std::sync::Arc;
+
 use http::Method;
 use perfhost_strategy::decision::Decision;
 use perfhost_strategy::observation::metric;
-use perfhost_strategy::{Proposal, Scope, Value as KnobValue, Verdict};
+use perfhost_strategy::plan::Operation;
+use perfhost_strategy::{KnobId, Proposal, Scope, Value as KnobValue, Verdict};
+use perfhost_telemetry::{CacheStatus, Phase, RequestOutcome, RequestRecord};
 use serde_json::Value;
 
 use crate::support::{Call, FakeProvider, Host, chat_answer, fixed_chat};
@@ -255,7 +259,8 @@ async fn reports_come_in_three_forms() {
 
 #[tokio::test]
 async fn tuning_recommends_with_evidence_and_changes_nothing_unasked() {
-    let host = Host::empty().start();
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).start();
     let before = host.services.settings.load().version;
     let send = async |what: &str, body: &'static str| {
         let path = format!("/api/optimization/{what}/tune");
@@ -290,6 +295,60 @@ async fn tuning_recommends_with_evidence_and_changes_nothing_unasked() {
         let answer = send("cache", wrong).await;
         assert_eq!((answer.status.as_u16(), answer.text().contains("apply")), (400, true), "{wrong}");
     }
+}
+
+/// Records thirty requests of one model at a provider, which spent that time waiting for its answer.
+fn served(host: &Host, provider: &str, waited_ns: u64) {
+    let telemetry = &host.services.telemetry;
+    let mut phases_ns = [0; Phase::COUNT];
+    phases_ns[Phase::FirstByte as usize] = waited_ns;
+    let record = RequestRecord {
+        series: telemetry.series(provider, "m", "double", Operation::Chat),
+        outcome: RequestOutcome::Success,
+        cache: CacheStatus::Bypass,
+        is_streaming: false,
+        phases_ns,
+        total_ns: waited_ns,
+        ttft_ns: None,
+        prompt_tokens: 0,
+        output_tokens: 0,
+        saved_ns: 0,
+    };
+    (0..30).for_each(|_| telemetry.recorder().record(&record));
+}
+
+#[tokio::test]
+async fn a_provider_is_judged_by_what_is_its_own() {
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let (one, weight) = (KnobId::CandidateWeight, KnobValue::Number(4.0));
+    let host = Host::empty().provider("openai", provider.address).engine("local", provider.address).start();
+    host.services.settings.store(Arc::new(host.services.settings.load().with(one, &Scope::provider("openai"), weight)));
+    for (name, waited_ns) in [("openai", 200_000_000), ("local", 1_000_000_000), ("gone", 1_000_000)] {
+        served(&host, name, waited_ns);
+    }
+    let slots = f64::from(host.services.settings.load().engine("local").slots);
+    host.services.telemetry.gauge(metric::ENGINE_SLOTS_BUSY, &Scope::provider("local"), slots);
+    write_down(&host);
+    let client = host.client();
+    for (scope, is_slots) in
+        [("", true), ("local", true), ("local%2Fm", true), ("openai", false), ("openai%2Fm", false)]
+    {
+        let found = client.get(&format!("/api/analysis/bottlenecks?from=-10m&scope={scope}")).await;
+        assert_eq!(found.text().contains("engine slots are busy"), is_slots, "{scope}: {}", found.text());
+    }
+    let tuned = async |what: &str, provider: &str| {
+        let body = format!(r#"{{"provider":"{provider}"}}"#);
+        client.send(Method::POST, &format!("/api/optimization/{what}/tune"), &[], body).await
+    };
+    assert!(tuned("resources", "local").await.text().contains("engine_slots"));
+    assert!(!tuned("resources", "openai").await.text().contains("engine_slots"));
+    // A provider that is gone is no faster one, and a weight is turned up from where it is.
+    let models = tuned("models", "openai").await.json()["recommendations"].take();
+    let turned: Vec<_> =
+        models.as_array().unwrap().iter().map(|one| (&one["scope"], &one["now"], &one["suggested"])).collect();
+    assert_eq!(turned, [(&"openai".into(), &4.0.into(), &8.0.into())]);
+    let misspelt = tuned("resources", "opena").await;
+    assert_eq!((misspelt.status.as_u16(), misspelt.text().contains("local, openai")), (400, true));
 }
 
 #[tokio::test]
