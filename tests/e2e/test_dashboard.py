@@ -46,7 +46,9 @@ def chromium():
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory):
     """A host that has just served some requests and turned a knob or two."""
-    host = Host(tmp_path_factory.mktemp("dashboard") / "data", ["--plugin", "aggressive", "--interval-ms", "2000"])
+    folder = tmp_path_factory.mktemp("dashboard")
+    (folder / "perfhost.toml").write_text("[targets]\nresponse_time_ms = [1234, 3000, 5000]\n")
+    host = Host(folder / "data", ["--plugin", "aggressive", "--interval-ms", "2000", "--config", str(folder / "perfhost.toml")])
     host.wait_until_ready()
     with Load(host, clients=4, max_tokens=8):
         wait_for("some answers", lambda: host.api("/api/metrics/histogram")["buckets"] and host.metric("response_time_ms", window="60s"), 120)
@@ -234,6 +236,49 @@ def test_zoom_keys_and_colours(busy, open_page):
     # Everything that can be operated or seen has a name.
     nameless = page.evaluate("""() => [...document.querySelectorAll("svg[role=img]:not([aria-label]), button:empty, img:not([alt])")].map((node) => node.outerHTML.slice(0, 80))""")
     assert nameless == []
+
+
+def test_a_model_that_is_not_served_any_more_stays_chosen(busy, open_page):
+    feed = Feed(busy)
+    event = wait_for("an event", lambda: next(iter([one for one in feed.events.values() if one.get("event") == "metrics"]), None))
+    is_gone = []
+
+    def told(route):
+        providers = [{**one, "models": []} for one in event["status"]["providers"]] if is_gone else event["status"]["providers"]
+        shown = {**event, "sequence": 10**9 if is_gone else event["sequence"], "status": {**event["status"], "providers": providers}}
+        route.fulfill(body=f"data: {json.dumps(shown)}\n\n", content_type="text/event-stream")
+
+    page = open_page(busy)
+    page.route("**/api/metrics/stream", told)
+    page.reload()
+    model = f"local/{busy.model}"
+    page.wait_for_selector(f"#scope option[value='{model}']", state="attached")
+    page.locator("#scope").select_option(model)
+    is_gone.append(True)
+    page.wait_for_selector(f"html[data-sequence='{10**9}']")
+    assert page.locator("#scope").input_value() == model
+
+
+STEPS = """(value) => import("/dashboard/decisions.js").then(({ steps }) => {
+  const decision = (at_ms, before, applied, verdict) => ({ at_ms, before, applied, verdict, proposal: { name: "engine_slots", scope: "local" } });
+  const all = [decision(10, 2, 4, "applied"), decision(20, 4, 8, "rolled-back")];
+  return [steps(all, { from: 0, to: 100 }, [{ name: "engine_slots", scope: "local", value }]), steps(all, { from: 0, to: 100 }, []), steps(all, { from: 0, to: 15 }, [])];
+})"""
+
+
+def test_a_value_that_was_taken_back_is_not_the_present_one(busy, open_page):
+    told, untold, before = open_page(busy).evaluate(STEPS, 3)
+    assert told == [[0, 2], [10, 4], [20, 8], [100, 3]]
+    assert untold[-1] == [100, 4], "the value before it, where the knob is gone"
+    assert before == [[0, 2], [10, 4]]
+
+
+def test_targets_are_those_of_the_host(busy, open_page):
+    kpis = {one["name"]: one for one in busy.api("/api/monitoring/dashboard/overview")["kpis"]}
+    assert kpis["response_time"]["target"] == 1234
+    page = open_page(busy)
+    page.wait_for_selector("#card-response:has-text('target ≤ 1.23 s')")
+    assert "target ≥ 70 %" in page.locator("#card-cache").inner_text()
 
 
 CONTRAST = """() => {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use crate::robust::{deviation, median};
+use crate::robust::{deviation, floor, median};
 use crate::series::Series;
 
 /// When a value counts as far off.
@@ -25,11 +25,20 @@ pub struct SpikeRule {
     /// The spread is taken to be at least this share of the median, so that a constant series does not make every change
     /// an anomaly.
     pub least_spread: f64,
+    /// And at least this, in the unit of the values, for a series whose median is (nearly) nothing.
+    pub floor: f64,
 }
 
 impl Default for SpikeRule {
     fn default() -> Self {
-        Self { window: 60, least_points: 30, threshold: 6.0, in_a_row: 2, least_spread: 0.02 }
+        Self { window: 60, least_points: 30, threshold: 6.0, in_a_row: 2, least_spread: 0.02, floor: 0.0 }
+    }
+}
+
+impl SpikeRule {
+    /// The usual rule with the [`crate::robust::floor`] of a unit.
+    pub fn for_unit(unit: &str) -> Self {
+        Self { floor: floor(unit), ..Self::default() }
     }
 }
 
@@ -59,9 +68,11 @@ pub fn spikes(series: &Series, rule: &SpikeRule) -> Vec<Spike> {
         let judged = (before.len() >= rule.least_points.max(1)).then(|| {
             let values: Vec<f64> = before.iter().copied().collect();
             let usual = median(&values).unwrap_or_default();
-            let spread = deviation(&values, usual).max(usual.abs() * rule.least_spread).max(f64::MIN_POSITIVE);
-            (usual, (point.value - usual) / spread)
+            let spread = deviation(&values, usual).max(usual.abs() * rule.least_spread).max(rule.floor);
+            (usual, (point.value - usual) / spread, spread)
         });
+        // Against no spread at all nothing can be measured.
+        let judged = judged.filter(|(.., spread)| *spread > 0.0).map(|(usual, z, _)| (usual, z));
         let is_far = judged.is_some_and(|(_, z)| z.abs() >= rule.threshold);
         open = match (judged, open) {
             (Some((_, z)), Some(mut spike)) if is_far && z.signum() == spike.z.signum() => {

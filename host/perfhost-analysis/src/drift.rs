@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::robust::{deviation, median, neighbour_correlation};
+use crate::robust::{deviation, floor, median, neighbour_correlation};
 use crate::series::Series;
 
 /// When a level counts as changed.
@@ -22,11 +22,21 @@ pub struct DriftRule {
     pub threshold: f64,
     /// The change of the median that matters, as a share of the median before.
     pub least_change: f64,
+    /// The deviation is taken to be at least this, in the unit of the values. A median before that is not above it counts
+    /// as nothing: a change from nothing has no share, and matters when it is above this.
+    pub floor: f64,
 }
 
 impl Default for DriftRule {
     fn default() -> Self {
-        Self { least_points: 60, least_after: 10, allowance: 0.5, threshold: 12.0, least_change: 0.15 }
+        Self { least_points: 60, least_after: 10, allowance: 0.5, threshold: 12.0, least_change: 0.15, floor: 0.0 }
+    }
+}
+
+impl DriftRule {
+    /// The usual rule with the [`crate::robust::floor`] of a unit.
+    pub fn for_unit(unit: &str) -> Self {
+        Self { floor: floor(unit), ..Self::default() }
     }
 }
 
@@ -39,8 +49,8 @@ pub struct Drift {
     pub before: f64,
     /// Median since.
     pub after: f64,
-    /// Change relative to the median before.
-    pub relative_change: f64,
+    /// Change relative to the median before; `None` where that is nothing.
+    pub relative_change: Option<f64>,
     /// Points since the change.
     pub points_after: usize,
 }
@@ -55,7 +65,10 @@ pub fn drift(series: &Series, rule: &DriftRule) -> Option<Drift> {
     let center = median(&values[..half])?;
     let correlation = neighbour_correlation(&values[..half]);
     let spread = deviation(&values[..half], center) * ((1.0 + correlation) / (1.0 - correlation)).sqrt();
-    let spread = spread.max(center.abs() * 0.02).max(f64::MIN_POSITIVE);
+    let spread = spread.max(center.abs() * 0.02).max(rule.floor);
+    if spread <= 0.0 {
+        return None;
+    }
     let (mut up, mut down) = ((0.0_f64, half), (0.0_f64, half));
     for (at, value) in values.iter().enumerate().skip(half) {
         let z = ((value - center) / spread).clamp(-3.0, 3.0);
@@ -70,8 +83,10 @@ pub fn drift(series: &Series, rule: &DriftRule) -> Option<Drift> {
     let from = [up, down].into_iter().filter(|sum| sum.0 >= rule.threshold).map(|sum| sum.1).min()?;
     let points_after = values.len() - from;
     let after = median(values.get(from..)?)?;
-    let relative_change = (after - center) / center.abs().max(f64::MIN_POSITIVE);
-    (points_after >= rule.least_after && relative_change.abs() >= rule.least_change).then(|| Drift {
+    let change = after - center;
+    let relative_change = (center.abs() > rule.floor).then(|| change / center.abs());
+    let matters = relative_change.map_or(change.abs() > rule.floor, |share| share.abs() >= rule.least_change);
+    (points_after >= rule.least_after && matters).then(|| Drift {
         from_ms: series.points()[from].at_ms,
         before: center,
         after,

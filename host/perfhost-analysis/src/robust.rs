@@ -24,6 +24,18 @@ pub fn deviation(values: &[f64], center: f64) -> f64 {
     median(&distances).unwrap_or(0.0) * MAD_TO_SIGMA
 }
 
+/// The least spread that is told from none, in a unit of the host's metrics; 0 for one that is not known. Differences below it matter to nobody, however constant the series was.
+pub fn floor(unit: &str) -> f64 {
+    match unit {
+        "ms" => 1.0,
+        "ratio" => 0.005,
+        "bytes" => 1_048_576.0,
+        "count" => 0.5,
+        "requests/s" | "tokens/s" => 0.1,
+        _ => 0.0,
+    }
+}
+
 /// Correlation of neighbours, from 0 (none, or opposed) to 0.95; of values clipped to three deviations from their median.
 pub fn neighbour_correlation(values: &[f64]) -> f64 {
     let Some(center) = median(values) else { return 0.0 };

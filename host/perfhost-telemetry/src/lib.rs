@@ -43,8 +43,8 @@ pub use resources::{GpuResources, ResourceSampler, ResourceSnapshot};
 pub use series::{SeriesId, SeriesNames};
 pub use shard::Recorder;
 pub use store::{
-    AlertQuery, CycleListQuery, CycleQuery, CycleSpan, DecisionQuery, HistoryPoint, HistoryQuery, LearnedState,
-    NextIds, ReadOnlyStore, Retention, RetentionError, Store, StoreError, StoredExperiment,
+    AlertQuery, CycleListQuery, CycleQuery, CycleSpan, DecisionQuery, History, HistoryPoint, HistoryQuery,
+    LearnedState, NextIds, ReadOnlyStore, Retention, RetentionError, Store, StoreError, StoredExperiment,
 };
 pub use telemetry::Telemetry;
 pub use totals::Totals;

@@ -51,7 +51,7 @@ pub use decisions::{DecisionQuery, MOST_DECISIONS, MOST_DECISIONS_AT_ONCE, NextI
 pub use error::StoreError;
 pub use experiments::{MOST_BATCHES, MOST_EXPERIMENTS, StoredExperiment};
 pub use generations::MOST_GENERATIONS;
-pub use history::{HistoryPoint, HistoryQuery, MOST_POINTS};
+pub use history::{History, HistoryPoint, HistoryQuery, MOST_POINTS};
 pub use learned::{LearnedState, MOST_STATES, MOST_STATES_OF_ONE};
 pub use live::MOST_SERIES;
 pub use read_only::ReadOnlyStore;
@@ -141,13 +141,13 @@ impl Store {
 
     /// The distribution of one metric in steps. Sees what was written by the time of the call; [`Self::flush`] first to
     /// see everything.
-    pub fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryPoint>, StoreError> {
+    pub fn history(&self, query: &HistoryQuery) -> Result<History, StoreError> {
         query.check()?;
         self.read("history", |connection| history::read(connection, query))
     }
 
-    /// The distribution of one metric over the whole of a question's range; empty where nothing was measured. The step says
-    /// how exactly the beginning of the range is met.
+    /// The distribution of one metric over the whole of a question's range; empty where nothing was measured. It begins with
+    /// the window that holds the range's beginning; the step says of which tier that is.
     pub fn distribution(&self, query: &HistoryQuery) -> Result<DDSketch, StoreError> {
         query.check()?;
         self.read("history", |connection| history::merged(connection, query))
@@ -159,7 +159,7 @@ impl Store {
     }
 
     /// How many measurements of the query's range lie between each two `bounds` (which rise), below the first and above the
-    /// last; see [`crate::sketch::DDSketch::counts_between`]. The range begins and ends as that of [`Self::history`] does.
+    /// last; see [`crate::sketch::DDSketch::counts_between`]. The range begins and ends as that of [`Self::distribution`] does.
     pub fn histogram(&self, query: &HistoryQuery, bounds: &[f64]) -> Result<Vec<u64>, StoreError> {
         Ok(self.distribution(query)?.counts_between(bounds))
     }

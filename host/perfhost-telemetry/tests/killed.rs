@@ -86,7 +86,7 @@ fn nothing_persisted_is_lost_and_the_file_is_whole() {
         to_ms: START_MS + (next + 60) * 1_000,
         step_ms: 60_000,
     };
-    let found: u64 = store.history(&query).unwrap().iter().map(|point| point.count).sum();
+    let found: u64 = store.history(&query).unwrap().points.iter().map(|point| point.count).sum();
     assert!((confirmed..=confirmed + KILLS).contains(&found), "{found} seconds for {confirmed}");
     assert!(
         std::fs::read_dir(dir.path())

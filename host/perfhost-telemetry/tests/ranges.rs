@@ -59,6 +59,32 @@ fn phases_of_successes_and_whole_distributions_are_in_history() {
 }
 
 #[test]
+fn a_day_begins_with_its_first_window_and_not_with_a_step_that_began_the_day_before() {
+    const DAY_MS: u64 = 86_400_000;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let telemetry = Telemetry::new();
+    let recorder = telemetry.recorder();
+    // In steps of 25 minutes since 1970, the second of these days begins in the middle of one.
+    let midnight_ms = START_MS + DAY_MS;
+    assert_ne!(midnight_ms % 1_500_000, 0);
+    for at_ms in [midnight_ms - 60_000, midnight_ms + 60_000] {
+        telemetry.tick(at_ms - 1_000);
+        recorder.record(&record(&telemetry, RequestOutcome::Success, 1_000_000));
+        telemetry.tick(at_ms);
+        store.persist(&telemetry, at_ms);
+    }
+    store.flush();
+    let count = |from_ms| {
+        let to_ms = from_ms + DAY_MS;
+        // A sixtieth of a day, as reports ask.
+        let query = HistoryQuery { from_ms, to_ms, step_ms: 1_440_000, ..query("response_time_ms", "") };
+        store.distribution(&query).unwrap().count()
+    };
+    assert_eq!((count(START_MS), count(midnight_ms)), (1, 1));
+}
+
+#[test]
 fn single_requests_are_at_hand_newest_first() {
     let telemetry = Telemetry::new();
     let recorder = telemetry.recorder();

@@ -74,7 +74,7 @@ impl Running {
             to_ms: range_ms.1,
             step_ms,
         };
-        self.store.history(&query).unwrap()
+        self.store.history(&query).unwrap().points
     }
 }
 

@@ -42,7 +42,7 @@ fn samples(store: &Store, range_ms: (u64, u64), step_ms: u64) -> u64 {
         to_ms: range_ms.1,
         step_ms,
     };
-    store.history(&query).unwrap().iter().map(|point| point.count).sum()
+    store.history(&query).unwrap().points.iter().map(|point| point.count).sum()
 }
 
 fn set_aside(dir: &Path) -> usize {

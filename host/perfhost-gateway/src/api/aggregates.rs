@@ -33,11 +33,9 @@ pub(crate) async fn aggregated(services: &Arc<Services>, query: &Query) -> Resul
     let found = blocking(move || -> Result<Value, StoreError> {
         let asked = Recorded::new(&store, range);
         let mut metrics = Vec::new();
-        let distributions = recorded::names().filter(|name| Counter::by_metric(name).is_none());
-        for name in distributions {
-            let whole = asked.distribution(name)?;
-            if !whole.is_empty() {
-                let mut one = summary(&whole);
+        for name in recorded::names().filter(|name| Counter::by_metric(name).is_none()) {
+            let mut one = asked.summary(name)?;
+            if !one.is_null() {
                 (one["name"], one["unit"]) = (json!(name), json!(unit(name)));
                 metrics.push(one);
             }
@@ -101,7 +99,7 @@ pub(crate) async fn model(services: &Arc<Services>, query: &Query, id: String) -
 pub(crate) fn compared(recorded: &Recorded<'_>) -> Result<Value, StoreError> {
     let mut figures = json!({});
     for name in COMPARED {
-        figures[name] = summary(&recorded.distribution(name)?);
+        figures[name] = recorded.summary(name)?;
     }
     Ok(figures)
 }

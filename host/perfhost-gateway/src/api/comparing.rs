@@ -6,7 +6,7 @@ use std::sync::Arc;
 use perfhost_strategy::decision::Decision;
 use perfhost_strategy::observation::metric;
 use perfhost_strategy::{Scope, Verdict};
-use perfhost_telemetry::{DecisionQuery, StoreError};
+use perfhost_telemetry::StoreError;
 use serde_json::{Value, json};
 
 use super::aggregates::compared;
@@ -16,9 +16,6 @@ use super::recorded::{self, DAY, LEAST_REQUESTS, Range, Recorded};
 use super::reply::{Reply, Trouble};
 use crate::caching::now_ms;
 use crate::services::Services;
-
-/// Decisions that are looked at: the newest.
-const MOST_DECISIONS: usize = 1_000;
 
 const NOTE: &str =
     "Not an experiment: requests were not assigned at random. `perfhost ab` compares with a stated error.";
@@ -50,12 +47,12 @@ pub(crate) async fn optimizations(services: &Arc<Services>, query: &Query) -> Re
             row["strategy"] = json!(strategy);
             rows.push((strategy, row));
         }
-        let decisions = store.decisions(&DecisionQuery { limit: MOST_DECISIONS, ..DecisionQuery::default() })?;
-        let in_range = decisions.iter().filter(|one| (range.from_ms..range.to_ms).contains(&one.at_ms));
+        let (decisions, is_whole) = by_knob(&Recorded::new(&store, range.clone()))?;
         let best = best(&rows);
         Ok(json!({
             "from_ms": range.from_ms, "to_ms": range.to_ms, "strategies": rows.into_iter().map(|(_, row)| row).collect::<Vec<_>>(),
-            "best": best, "decisions": by_knob(in_range), "note": NOTE,
+            "best": best, "decisions": decisions.iter().map(TurnedKnob::row).collect::<Vec<_>>(),
+            "has_all_decisions": is_whole, "note": NOTE,
         }))
     });
     Ok(Reply::json(&found.await??))
@@ -82,35 +79,75 @@ fn best(rows: &[(String, Value)]) -> Value {
     best
 }
 
-/// What became of the decisions about each knob, with the mean measured effect of those that were kept.
-pub(crate) fn by_knob<'a>(decisions: impl Iterator<Item = &'a Decision>) -> Vec<Value> {
-    let mut knobs: Vec<(&str, &Scope, Vec<&Decision>)> = Vec::new();
-    for one in decisions {
-        let (name, scope) = (one.proposal.name.as_str(), &one.proposal.scope);
-        match knobs.iter_mut().find(|(known, at, _)| *known == name && *at == scope) {
-            Some((.., list)) => list.push(one),
-            None => knobs.push((name, scope, vec![one])),
-        }
-    }
-    let row = |(name, scope, list): (&str, &Scope, Vec<&Decision>)| {
-        let count = |verdict: Verdict| list.iter().filter(|one| one.verdict == verdict).count();
-        let mut effects: Vec<(String, f64, u64)> = Vec::new();
-        let kept = list.iter().filter(|one| matches!(one.verdict, Verdict::Applied | Verdict::Clamped));
-        for measured in kept.filter_map(|one| one.measured.as_ref()).filter(|measured| measured.before > 0.0) {
-            let ratio = measured.after / measured.before;
-            match effects.iter_mut().find(|(metric, ..)| *metric == measured.metric) {
-                Some((_, sum, times)) => (*sum, *times) = (*sum + ratio, *times + 1),
-                None => effects.push((measured.metric.clone(), ratio, 1)),
+/// What became of the decisions about one knob, and by how much each metric changed after those that were kept.
+#[derive(Debug)]
+pub(crate) struct TurnedKnob {
+    pub(crate) name: String,
+    scope: Scope,
+    verdicts: [u64; VERDICTS.len()],
+    /// Metric, sum of the ratios after to before, decisions.
+    effects: Vec<(String, f64, u64)>,
+}
+
+/// In the order of their counts.
+pub(crate) const VERDICTS: [(&str, Verdict); 4] = [
+    ("applied", Verdict::Applied),
+    ("clamped", Verdict::Clamped),
+    ("refused", Verdict::Refused),
+    ("rolled_back", Verdict::RolledBack),
+];
+
+/// The decisions of a range by knob, the one decided on last first; and whether all of the range's are still kept.
+pub(crate) fn by_knob(recorded: &Recorded<'_>) -> Result<(Vec<TurnedKnob>, bool), StoreError> {
+    let mut knobs: Vec<TurnedKnob> = Vec::new();
+    let is_whole = recorded.each_decision(|one| {
+        let (name, scope) = (&one.proposal.name, &one.proposal.scope);
+        match knobs.iter_mut().find(|knob| knob.name == *name && knob.scope == *scope) {
+            Some(knob) => knob.add(one),
+            None => {
+                let (name, scope) = (name.clone(), scope.clone());
+                let mut knob = TurnedKnob { name, scope, verdicts: [0; VERDICTS.len()], effects: Vec::new() };
+                knob.add(one);
+                knobs.push(knob);
             }
         }
-        let effects: Vec<Value> = effects
-            .into_iter()
-            .map(|(metric, sum, times)| json!({ "metric": metric, "mean_ratio": sum / times as f64, "decisions": times }))
-            .collect();
-        json!({
-            "knob": name, "scope": scope, "applied": count(Verdict::Applied), "clamped": count(Verdict::Clamped),
-            "refused": count(Verdict::Refused), "rolled_back": count(Verdict::RolledBack), "effects": effects,
-        })
-    };
-    knobs.into_iter().map(row).collect()
+    })?;
+    Ok((knobs, is_whole))
+}
+
+impl TurnedKnob {
+    fn add(&mut self, one: &Decision) {
+        if let Some(at) = VERDICTS.iter().position(|(_, verdict)| *verdict == one.verdict) {
+            self.verdicts[at] += 1;
+        }
+        let is_kept = matches!(one.verdict, Verdict::Applied | Verdict::Clamped);
+        if let Some(measured) = one.measured.as_ref().filter(|measured| is_kept && measured.before > 0.0) {
+            let ratio = measured.after / measured.before;
+            match self.effects.iter_mut().find(|(metric, ..)| *metric == measured.metric) {
+                Some((_, sum, times)) => (*sum, *times) = (*sum + ratio, *times + 1),
+                None => self.effects.push((measured.metric.clone(), ratio, 1)),
+            }
+        }
+    }
+
+    /// How many decisions had each of [`VERDICTS`].
+    pub(crate) fn counts(&self) -> [u64; VERDICTS.len()] {
+        self.verdicts
+    }
+
+    /// Each metric that was measured, its mean ratio of after to before, and over how many decisions.
+    pub(crate) fn effects(&self) -> impl Iterator<Item = (&str, f64, u64)> {
+        self.effects.iter().map(|(metric, sum, times)| (metric.as_str(), sum / *times as f64, *times))
+    }
+
+    fn row(&self) -> Value {
+        let effect = |(metric, mean_ratio, decisions): (&str, f64, u64)| json!({ "metric": metric, "mean_ratio": mean_ratio, "decisions": decisions });
+        let mut row = json!({
+            "knob": self.name, "scope": self.scope, "effects": self.effects().map(effect).collect::<Vec<_>>(),
+        });
+        for ((name, _), count) in VERDICTS.iter().zip(self.verdicts) {
+            row[*name] = json!(count);
+        }
+        row
+    }
 }

@@ -1,5 +1,6 @@
 //! `/api/monitoring/dashboard/…`: what a dashboard shows at a glance, and its charts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use perfhost_analysis::growth::growth;
@@ -7,13 +8,13 @@ use perfhost_analysis::health::{Condition, Health, health};
 use perfhost_analysis::kpi::{self, Figures};
 use perfhost_strategy::Scope;
 use perfhost_strategy::observation::metric;
-use perfhost_telemetry::StoreError;
+use perfhost_telemetry::{History, StoreError};
 use perfhost_upstream::provider::Health as ProviderHealth;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::blocking;
 use super::query::Query;
-use super::recorded::{HOUR, LEAST_REQUESTS, POINTS, Range, Recorded, histogram};
+use super::recorded::{HOUR, LEAST_REQUESTS, Range, Recorded, histogram, longest_step_ms};
 use super::reply::{Reply, Trouble};
 use crate::caching::now_ms;
 use crate::services::Services;
@@ -152,10 +153,10 @@ pub(crate) async fn performance(services: &Arc<Services>, query: &Query) -> Resu
     let found = blocking(move || -> Result<Value, StoreError> {
         let recorded = Recorded::new(&store, range);
         let response_time = recorded.distribution(metric::RESPONSE_TIME)?;
+        let series = charts(&recorded, &PERFORMANCE)?;
         Ok(json!({
             "scope": recorded.range.scope, "from_ms": recorded.range.from_ms, "to_ms": recorded.range.to_ms,
-            "step_ms": recorded.range.step_ms(POINTS), "series": charts(&recorded, &PERFORMANCE)?,
-            "histogram": histogram(&response_time),
+            "step_ms": longest_step_ms(series.values()), "series": drawn(series), "histogram": histogram(&response_time),
         }))
     });
     Ok(Reply::json(&found.await??))
@@ -170,18 +171,24 @@ pub(crate) async fn resources(services: &Arc<Services>, query: &Query) -> Result
         for provider in services.fleet.providers().iter().filter(|provider| provider.is_managed()) {
             let scope = Scope::provider(provider.name());
             let of_engine = charts(&recorded.at(&scope), &ENGINE_RESOURCES)?;
-            for (name, points) in of_engine {
-                series.insert(format!("{}/{name}", provider.name()), points);
+            for (name, history) in of_engine {
+                series.insert(format!("{}/{name}", provider.name()), history);
             }
         }
         Ok(json!({
-            "from_ms": recorded.range.from_ms, "to_ms": recorded.range.to_ms, "step_ms": recorded.range.step_ms(POINTS),
-            "series": series, "now": services.control.resources(),
+            "from_ms": recorded.range.from_ms, "to_ms": recorded.range.to_ms, "step_ms": longest_step_ms(series.values()),
+            "series": drawn(series), "now": services.control.resources(),
         }))
     });
     Ok(Reply::json(&found.await??))
 }
 
-fn charts(recorded: &Recorded<'_>, metrics: &[&str]) -> Result<Map<String, Value>, StoreError> {
-    metrics.iter().map(|name| Ok(((*name).to_owned(), json!(recorded.points(name)?)))).collect()
+fn charts(recorded: &Recorded<'_>, metrics: &[&str]) -> Result<BTreeMap<String, History>, StoreError> {
+    metrics.iter().map(|name| Ok(((*name).to_owned(), recorded.history(name)?))).collect()
+}
+
+/// The points of each series by its name.
+fn drawn(series: BTreeMap<String, History>) -> Value {
+    let points = series.into_iter().map(|(name, history)| (name, json!(history.points)));
+    Value::Object(points.collect())
 }

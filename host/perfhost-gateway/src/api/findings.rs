@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::blocking;
 use super::query::Query;
-use super::recorded::{self, DAY, HOUR, LEAST_REQUESTS, Range, Recorded};
+use super::recorded::{self, DAY, HOUR, LEAST_REQUESTS, Range, Recorded, unit};
 use super::reply::{Reply, Trouble};
 use crate::caching::now_ms;
 use crate::services::Services;
@@ -71,7 +71,11 @@ pub(crate) fn found_bottlenecks(services: &Services, recorded: &Recorded<'_>) ->
         time_per_token_ms: recorded.mean(metric::TIME_PER_OUTPUT_TOKEN, LEAST_A_POINT)?,
         ..Evidence::default()
     };
-    if let [engine] = engines.as_slice() {
+    // What an engine says explains its own requests only, and those of the whole host.
+    let asked = recorded.range.scope.provider_name();
+    if let [engine] = engines.as_slice()
+        && asked.is_none_or(|asked| asked == engine.name())
+    {
         let of_engine = recorded.at(&Scope::provider(engine.name()));
         evidence.slots_busy = of_engine.mean(metric::ENGINE_SLOTS_BUSY, 1)?;
         evidence.slots = Some(f64::from(settings.engine(engine.name()).slots));
@@ -183,8 +187,8 @@ fn looked_at(recorded: &Recorded<'_>, all: &[Looked]) -> Result<Value, StoreErro
             "points": series.len(),
             "baseline": baseline(&series),
             "trend": trend(&series),
-            "spikes": spikes(&series, &SpikeRule::default()),
-            "drift": drift(&series, &DriftRule::default()),
+            "spikes": spikes(&series, &SpikeRule::for_unit(unit(one.metric))),
+            "drift": drift(&series, &DriftRule::for_unit(unit(one.metric))),
             "forecast": one.limit.and_then(|limit| forecast(&series, limit)),
         });
     }

@@ -59,18 +59,18 @@ pub(crate) async fn historical(services: &Arc<Services>, query: &Query) -> Resul
         None => (length_ms / 360).next_multiple_of(SHORTEST_STEP_MS).max(SHORTEST_STEP_MS),
         Some(step) => step.as_millis() as u64,
     };
-    if step_ms < SHORTEST_STEP_MS || length_ms / step_ms > MOST_POINTS {
+    if step_ms < SHORTEST_STEP_MS || length_ms.div_ceil(step_ms) > MOST_POINTS {
         let message = format!("step must be at least 10s and make at most {MOST_POINTS} points");
         return Err(Trouble::invalid(message));
     }
     let scope = Scope::parse(query.text("scope").unwrap_or_default());
     let wanted = HistoryQuery { metric: name.to_owned(), scope: scope.clone(), from_ms, to_ms, step_ms };
     let store = services.store.clone();
-    let points = blocking(move || store.history(&wanted)).await??;
+    let found = blocking(move || store.history(&wanted)).await??;
     let points = match Counter::by_metric(name) {
         // Of what is counted there is nothing but the number.
-        Some(_) => points.iter().map(|point| json!({ "at_ms": point.at_ms, "count": point.count })).collect(),
-        None => json!(points),
+        Some(_) => found.points.iter().map(|point| json!({ "at_ms": point.at_ms, "count": point.count })).collect(),
+        None => json!(found.points),
     };
     Ok(Reply::json(&json!({
         "metric": name,
@@ -78,7 +78,7 @@ pub(crate) async fn historical(services: &Arc<Services>, query: &Query) -> Resul
         "scope": scope,
         "from_ms": from_ms,
         "to_ms": to_ms,
-        "step_ms": step_ms,
+        "step_ms": found.step_ms,
         "points": points,
     })))
 }

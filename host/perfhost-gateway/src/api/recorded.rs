@@ -8,9 +8,11 @@ use perfhost_analysis::growth::growth;
 use perfhost_analysis::kpi::Figures;
 use perfhost_analysis::{Point, Series};
 use perfhost_strategy::Scope;
+use perfhost_strategy::decision::Decision;
 use perfhost_strategy::observation::metric;
 use perfhost_telemetry::sketch::DDSketch;
-use perfhost_telemetry::{Counter, HistoryPoint, HistoryQuery, Phase, Store, StoreError};
+use perfhost_telemetry::store::MOST_DECISIONS;
+use perfhost_telemetry::{Counter, DecisionQuery, History, HistoryPoint, HistoryQuery, Phase, Store, StoreError};
 use serde_json::{Value, json};
 
 use super::query::Query;
@@ -29,6 +31,10 @@ const PARTS: u64 = 60;
 pub(crate) const POINTS: u64 = 288;
 
 const SHORTEST_STEP_MS: u64 = 10_000;
+
+/// Numbers per second. They are recorded second by second, so the sum is the number.
+const PER_SECOND: [&str; 3] =
+    [metric::REQUESTS_PER_SECOND, metric::TOKENS_PER_SECOND, metric::PROMPT_TOKENS_PER_SECOND];
 
 /// Boundaries of the histogram of response times, in milliseconds.
 const HISTOGRAM_MS: [f64; 6] = [0.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0];
@@ -104,13 +110,25 @@ impl<'a> Recorded<'a> {
         self.store.distribution(&self.query(metric, PARTS))
     }
 
+    /// The distribution over the whole range in the API's form. A number per second is measured only while its scope is in
+    /// use, so its mean is the sum over the seconds of the range.
+    pub(crate) fn summary(&self, metric: &str) -> Result<Value, StoreError> {
+        let whole = self.distribution(metric)?;
+        let mut summary = summary(&whole);
+        if PER_SECOND.contains(&metric) && !whole.is_empty() {
+            summary["mean"] = json!(whole.sum() / (self.range.length_ms() as f64 / 1_000.0));
+        }
+        Ok(summary)
+    }
+
     /// The mean over the whole range; `None` where fewer than `least` were measured.
     pub(crate) fn mean(&self, metric: &str, least: u64) -> Result<Option<f64>, StoreError> {
         let whole = self.distribution(metric)?;
         Ok((whole.count() >= least).then(|| whole.mean()))
     }
 
-    pub(crate) fn points(&self, metric: &str) -> Result<Vec<HistoryPoint>, StoreError> {
+    /// About [`POINTS`] points.
+    pub(crate) fn history(&self, metric: &str) -> Result<History, StoreError> {
         self.store.history(&self.query(metric, POINTS))
     }
 
@@ -121,9 +139,28 @@ impl<'a> Recorded<'a> {
         value: impl Fn(&HistoryPoint) -> f64,
         least: u64,
     ) -> Result<Series, StoreError> {
-        let points = self.points(metric)?;
+        let points = self.history(metric)?.points;
         let points = points.iter().map(|point| Point { at_ms: point.at_ms, value: value(point), count: point.count });
         Ok(Series::new(points, least))
+    }
+
+    /// Hands over every decision of the range, newest first, a page at a time. `false` where the log does not reach back to
+    /// the range's beginning: it keeps [`MOST_DECISIONS`].
+    pub(crate) fn each_decision(&self, mut each: impl FnMut(&Decision)) -> Result<bool, StoreError> {
+        let mut oldest_id = None;
+        let mut seen = 0;
+        while seen < MOST_DECISIONS {
+            let page = self.store.decisions(&DecisionQuery { before_id: oldest_id, ..DecisionQuery::default() })?;
+            let Some(oldest) = page.last() else { break };
+            let in_range = |one: &&Decision| (self.range.from_ms..self.range.to_ms).contains(&one.at_ms);
+            page.iter().filter(in_range).for_each(&mut each);
+            if oldest.at_ms < self.range.from_ms {
+                return Ok(true);
+            }
+            oldest_id = Some(oldest.id);
+            seen += page.len() as u64;
+        }
+        Ok(oldest_id.is_none_or(|first| first <= 1))
     }
 
     /// Mean time of each phase of successful requests, and how many there were.
@@ -163,6 +200,11 @@ impl<'a> Recorded<'a> {
             memory_mb_per_hour: growth(&memory).map(|growth| growth.mb_per_hour),
         })
     }
+}
+
+/// The step of several series that are shown on one axis of time.
+pub(crate) fn longest_step_ms<'a>(all: impl IntoIterator<Item = &'a History>) -> u64 {
+    all.into_iter().map(|history| history.step_ms).max().unwrap_or(SHORTEST_STEP_MS)
 }
 
 /// A distribution in the API's form; `null` where nothing was measured.

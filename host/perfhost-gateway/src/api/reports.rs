@@ -11,20 +11,18 @@ use perfhost_analysis::report::{Advice, Curve, Plot, Report, Section};
 use perfhost_analysis::trend::{Direction, trend};
 use perfhost_strategy::Scope;
 use perfhost_strategy::observation::metric;
-use perfhost_telemetry::{DecisionQuery, HistoryPoint, StoreError};
+use perfhost_telemetry::store::MOST_DECISIONS;
+use perfhost_telemetry::{History, HistoryPoint, StoreError};
 use serde_json::json;
 
-use super::comparing::by_knob;
+use super::comparing::{TurnedKnob, by_knob};
 use super::query::Query;
-use super::recorded::{self, DAY, Range, Recorded};
+use super::recorded::{self, DAY, Range, Recorded, longest_step_ms};
 use super::reply::{Reply, Trouble};
 use super::{aggregates, blocking, dashboard, findings, tuning};
 use crate::caching::now_ms;
 use crate::moment;
 use crate::services::Services;
-
-/// Decisions that are looked at: the newest.
-const MOST_DECISIONS: usize = 1_000;
 
 /// What a report is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +91,7 @@ fn made(services: &Services, period: Period, end_ms: u64) -> Result<Report, Stor
         bottlenecks(services, &host)?,
         models(&host)?,
         resources(&host)?,
-        decisions(services, &range)?,
+        decisions(&host)?,
     ];
     let recommendations = tuning::recommendations(services, &host)?
         .into_iter()
@@ -152,7 +150,7 @@ fn performance(host: &Recorded<'_>) -> Result<Section, StoreError> {
             trend.relative_change * 100.0
         ));
     }
-    if let Some(drift) = drift(&p95, &DriftRule::default()) {
+    if let Some(drift) = drift(&p95, &DriftRule::for_unit("ms")) {
         lines.push(format!(
             "Its level changed from {:.0} to {:.0} ms at {}.",
             drift.before,
@@ -160,7 +158,7 @@ fn performance(host: &Recorded<'_>) -> Result<Section, StoreError> {
             moment::written(drift.from_ms)
         ));
     }
-    for spike in spikes(&p95, &SpikeRule::default()).iter().take(5) {
+    for spike in spikes(&p95, &SpikeRule::for_unit("ms")).iter().take(5) {
         lines.push(format!(
             "Spike at {}: {:.0} ms where {:.0} were usual.",
             moment::written(spike.from_ms),
@@ -322,27 +320,23 @@ fn resources(host: &Recorded<'_>) -> Result<Section, StoreError> {
     Ok(Section { title: "Resources".to_owned(), lines, plots, ..Section::default() })
 }
 
-fn decisions(services: &Services, range: &Range) -> Result<Section, StoreError> {
-    let all = services.store.decisions(&DecisionQuery { limit: MOST_DECISIONS, ..DecisionQuery::default() })?;
-    let in_range = all.iter().filter(|one| (range.from_ms..range.to_ms).contains(&one.at_ms));
-    let rows: Vec<Vec<String>> = by_knob(in_range)
-        .iter()
-        .map(|row| {
-            let effects = row["effects"].as_array().into_iter().flatten().map(|effect| {
-                format!(
-                    "{} × {:.2}",
-                    effect["metric"].as_str().unwrap_or_default(),
-                    effect["mean_ratio"].as_f64().unwrap_or_default()
-                )
-            });
-            let effects: Vec<String> = effects.collect();
-            let mut cells = vec![row["knob"].as_str().unwrap_or_default().to_owned()];
-            cells.extend(["applied", "clamped", "refused", "rolled_back"].map(|field| row[field].to_string()));
-            cells.push(effects.join(", "));
-            cells
-        })
-        .collect();
-    let lines = if rows.is_empty() { vec!["No knob was turned.".to_owned()] } else { Vec::new() };
+fn decisions(host: &Recorded<'_>) -> Result<Section, StoreError> {
+    let (knobs, is_whole) = by_knob(host)?;
+    let row = |knob: &TurnedKnob| {
+        let effects: Vec<String> = knob.effects().map(|(metric, ratio, _)| format!("{metric} × {ratio:.2}")).collect();
+        let mut cells = vec![knob.name.clone()];
+        cells.extend(knob.counts().map(|count| count.to_string()));
+        cells.push(effects.join(", "));
+        cells
+    };
+    let rows: Vec<Vec<String>> = knobs.iter().map(row).collect();
+    let lines = match (is_whole, rows.is_empty()) {
+        (false, _) => {
+            vec![format!("Those of the beginning of the period are missing: the newest {MOST_DECISIONS} are kept.")]
+        }
+        (true, true) => vec!["No knob was turned.".to_owned()],
+        (true, false) => Vec::new(),
+    };
     Ok(Section {
         title: "Decisions".to_owned(),
         lines,
@@ -356,16 +350,17 @@ type Line = (&'static str, &'static str, fn(&HistoryPoint) -> f64);
 
 fn plot(host: &Recorded<'_>, title: &str, lines: &[Line]) -> Result<Plot, StoreError> {
     let range = &host.range;
-    let step_ms = range.step_ms(recorded::POINTS);
+    let found: Vec<History> = lines.iter().map(|(_, metric, _)| host.history(metric)).collect::<Result<_, _>>()?;
+    let step_ms = longest_step_ms(&found);
     let first = range.from_ms / step_ms;
     let count = (range.to_ms.div_ceil(step_ms) - first) as usize;
     let mut curves = Vec::new();
-    for (name, metric, value) in lines {
+    for ((name, _, value), history) in lines.iter().zip(&found) {
         let mut values = vec![None; count];
-        for point in host.points(metric)? {
+        for point in &history.points {
             let at = (point.at_ms / step_ms).checked_sub(first).and_then(|at| values.get_mut(at as usize));
             if let Some(place) = at {
-                *place = Some(value(&point));
+                *place = Some(value(point));
             }
         }
         curves.push(Curve { name: (*name).to_owned(), values });

@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use perfhost_strategy::decision::Decision;
 use perfhost_strategy::observation::metric;
-use perfhost_strategy::{KnobId, Proposal, Scope};
+use perfhost_strategy::{KnobId, Proposal, Scope, Value as KnobValue};
 use perfhost_telemetry::StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -47,7 +47,7 @@ pub(crate) struct Recommendation {
 #[serde(deny_unknown_fields, default)]
 struct Ask {
     apply: bool,
-    /// Only those for the whole host and this provider.
+    /// Only those for the whole host and this provider, as its own requests call for them.
     provider: Option<String>,
 }
 
@@ -67,10 +67,13 @@ pub(crate) async fn tune(
         let message = format!("{what:?} cannot be tuned; there are {}", WHAT.join(", "));
         return Err(Trouble::new(StatusCode::NOT_FOUND, "not_found", message));
     }
-    let range = Range::of(query, now_ms(), HOUR)?;
+    let mut range = Range::of(query, now_ms(), HOUR)?;
     let limits = services.limits;
     let body = receive(request.into_body(), limits.body_bytes, limits.body_timeout).await?;
     let ask = Ask::read(&body)?;
+    if let Some(provider) = &ask.provider {
+        range = range.at(&known_provider(services, provider)?);
+    }
     let services = services.clone();
     let found = blocking(move || -> Result<Value, Trouble> {
         let recorded = Recorded::new(&services.store, range);
@@ -111,6 +114,16 @@ impl Ask {
         let wanted = self.provider.as_deref();
         wanted.is_none() || scope.provider_name().is_none() || scope.provider_name() == wanted
     }
+}
+
+/// The scope of a provider of the fleet.
+fn known_provider(services: &Services, name: &str) -> Result<Scope, Trouble> {
+    if services.fleet.provider(name).is_some() {
+        return Ok(Scope::provider(name));
+    }
+    let known: Vec<_> = services.fleet.providers().iter().map(|one| one.name().to_owned()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Err(Trouble::invalid(format!("there is no provider {name:?}; there are: {known}")))
 }
 
 /// Puts those that turn a knob before the guard, in their order.
@@ -221,7 +234,8 @@ fn resources(services: &Services, recorded: &Recorded<'_>) -> Result<Vec<Recomme
     Ok(found)
 }
 
-/// A model that serves clearly faster at another provider.
+/// A model that serves clearly faster at another provider of the fleet. It is to get twice its present weight: as much as one
+/// change may turn. None that gets no traffic, or all that a weight can give, is named.
 fn models(services: &Services, recorded: &Recorded<'_>) -> Result<Vec<Recommendation>, StoreError> {
     let mut rows = Vec::new();
     for (scope, provider, model) in recorded::models(&services.store)? {
@@ -232,15 +246,22 @@ fn models(services: &Services, recorded: &Recorded<'_>) -> Result<Vec<Recommenda
             rows.push((provider, model, p95, errors, count));
         }
     }
+    rows.retain(|(provider, ..)| services.fleet.provider(provider).is_some());
+    let settings = services.settings.load();
     let mut found = Vec::new();
     for (provider, model, p95, _, count) in &rows {
         let faster = rows.iter().filter(|other| other.1 == *model && other.2 * 1.5 < *p95 && other.3 <= 0.05);
         if let Some((other, _, other_p95, _, other_count)) = faster.min_by(|a, b| a.2.total_cmp(&b.2)) {
+            let scope = Scope::provider(other);
+            let now = settings.value(KnobId::CandidateWeight, &scope);
+            let twice = now.as_number().map(|weight| KnobValue::Number(weight * 2.0));
+            let allowed = twice.and_then(|twice| KnobId::CandidateWeight.knob().bounds.clamp(&twice));
+            let Some(suggested) = allowed.filter(|allowed| *allowed != now) else { continue };
             found.push(Recommendation {
                 knob: Some(KnobId::CandidateWeight.name()),
-                scope: Scope::provider(other),
-                now: json!(services.settings.load().value(KnobId::CandidateWeight, &Scope::provider(other))),
-                suggested: json!(2.0),
+                scope,
+                now: json!(now),
+                suggested: json!(suggested),
                 action: format!("send more of {model} to {other} than to {provider}"),
                 evidence: vec![
                     format!("p95 of {model} at {provider}: {p95:.0} ms over {count} requests"),

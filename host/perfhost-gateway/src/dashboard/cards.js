@@ -5,18 +5,19 @@ import { measure } from "./format.js";
 
 /**
  * What is shown. `now(event)` reads the present value from an event of the live feed, `history` names the metric and figure
- * of the trend. A card with `isShown(event)` is hidden where that says no. `target` and `limit` bound good and bad; without them a card has no colour. `isBetterLow` tells what a
- * trend means.
+ * of the trend. A card with `isShown(event)` is hidden where that says no. `target` and `limit` bound good and bad; without
+ * them a card has no colour. Where `kpi` names one of the host's key figures, they are that figure's, as the host is configured.
+ * `isBetterLow` tells what a trend means.
  */
 export const CARDS = [
-  { id: "response", name: "Response time p95", unit: "ms", now: metric("response_time_ms", "p95"), history: ["response_time_ms", "p95"], target: 2000, limit: 5000, isBetterLow: true },
+  { id: "response", name: "Response time p95", unit: "ms", now: metric("response_time_ms", "p95"), history: ["response_time_ms", "p95"], kpi: "response_time", isBetterLow: true },
   { id: "first-token", name: "First token p95", unit: "ms", now: metric("time_to_first_token_ms", "p95"), history: ["time_to_first_token_ms", "p95"], isBetterLow: true },
   { id: "tokens", name: "Generated tokens", unit: "tokens/s", now: metric("tokens_per_second", "mean"), history: ["tokens_per_second", "mean"], isBetterLow: false },
   { id: "requests", name: "Requests", unit: "requests/s", now: metric("requests_per_second", "mean"), history: ["requests_per_second", "mean"] },
-  { id: "errors", name: "Errors", unit: "ratio", now: metric("error_rate", "mean"), history: ["error_rate", "mean"], target: 0.01, limit: 0.1, isBetterLow: true },
+  { id: "errors", name: "Errors", unit: "ratio", now: metric("error_rate", "mean"), history: ["error_rate", "mean"], kpi: "error_rate", isBetterLow: true },
   { id: "queue", name: "Waiting now", unit: "count", now: (event) => event.status?.requests?.queued, history: ["queue_length", "mean"], isBetterLow: true },
   { id: "in-flight", name: "Under way now", unit: "count", now: (event) => event.status?.requests?.in_flight, history: ["in_flight", "mean"] },
-  { id: "cache", name: "Cache hits", unit: "ratio", now: metric("cache_hit_rate", "mean"), history: ["cache_hit_rate", "mean"], target: 0.7, limit: 0.3, isBetterLow: false, isSoft: true },
+  { id: "cache", name: "Cache hits", unit: "ratio", now: metric("cache_hit_rate", "mean"), history: ["cache_hit_rate", "mean"], kpi: "cache_hit_rate", isBetterLow: false, isSoft: true },
   { id: "cpu", name: "Processor", unit: "ratio", now: (event) => event.resources?.host?.cpu_share, history: ["cpu_usage", "mean"] },
   { id: "memory", name: "Memory", unit: "ratio", now: (event) => share(event.resources?.host), history: ["memory_usage", "mean"], target: 0.8, limit: 0.95, isBetterLow: true },
   { id: "gpu", name: "Busiest GPU", unit: "ratio", now: most((gpu) => gpu.usage), history: ["gpu_usage", "mean"], isShown: hasGpu },
@@ -57,10 +58,19 @@ export class Cards {
       const value = element("p", { class: "value" }, "–"), target = element("span"), trend = element("span", { class: "trend" });
       const line = svg("svg", { "aria-hidden": "true", preserveAspectRatio: "none", viewBox: "0 0 100 20" });
       const node = element("article", { class: "card", id: `card-${card.id}`, hidden: Boolean(card.isShown) }, element("h3", {}, card.name), value, element("div", { class: "foot" }, target, trend), line);
-      target.textContent = card.target === undefined ? "" : `target ${card.isBetterLow ? "≤" : "≥"} ${measure(card.target, card.unit)}`;
       host.append(node);
-      return { ...card, node, value, trend, line };
+      return { ...card, node, value, aim: target, trend, line };
     });
+    this.aim([]);
+  }
+
+  /** The host's key figures, with their targets. */
+  aim(kpis) {
+    for (const card of this.cards) {
+      const kpi = kpis.find((one) => one.name === card.kpi);
+      if (kpi) Object.assign(card, { target: kpi.target, limit: kpi.critical });
+      card.aim.textContent = card.target === undefined ? "" : `target ${card.isBetterLow ? "≤" : "≥"} ${measure(card.target, card.unit)}`;
+    }
   }
 
   /** The present, from an event. */

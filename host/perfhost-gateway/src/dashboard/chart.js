@@ -39,6 +39,13 @@ export class Chart {
     this.tabulate();
   }
 
+  /** Draws a line at the target from now on, where there is one. */
+  aim(target) {
+    if (target === this.target) return;
+    this.target = target;
+    this.draw();
+  }
+
   x(at) { return this.left + (at - this.data.from) / (this.data.to - this.data.from) * (this.width - this.left - this.right); }
   at(x) { return this.data.from + (x - this.left) / (this.width - this.left - this.right) * (this.data.to - this.data.from); }
   y(value) { return this.bottom - Math.min(value, this.axis.top) / this.axis.top * (this.bottom - this.head); }

@@ -58,11 +58,11 @@ export function list(decisions, units) {
 export function knobCharts(decisions, knobs, { from, to }, onzoom) {
   const turned = new Map();
   for (const decision of decisions) {
-    if (decision.applied === null || typeof decision.applied !== "number" || decision.at_ms > to) continue;
+    if (decision.applied === null || typeof decision.applied !== "number") continue;
     const name = place(decision);
     turned.set(name, [...(turned.get(name) ?? []), decision]);
   }
-  const inRange = [...turned].filter(([, all]) => all.some((decision) => decision.at_ms >= from));
+  const inRange = [...turned].filter(([, all]) => all.some((decision) => decision.at_ms >= from && decision.at_ms <= to));
   return inRange.sort((a, b) => b[1].length - a[1].length).slice(0, MOST_CHARTS).map(([name, all]) => {
     const unit = knobs.find((one) => one.name === all[0].proposal.name)?.unit ?? "";
     const chart = new Chart({ id: `knob-${name.replace(/[^a-z_]+/gi, "-")}`, title: name, unit: unit === "ratio" ? "weight" : unit, series: ["value"], isStep: true, onzoom });
@@ -70,16 +70,23 @@ export function knobCharts(decisions, knobs, { from, to }, onzoom) {
   });
 }
 
-/** A knob's value over time: what was set, and what was taken back. */
-export function steps(all, { from, to }) {
+/** A knob's value over time: what was set, and what was taken back. `knobs` have the present values. */
+export function steps(all, { from, to }, knobs) {
   const line = [];
   for (const decision of all) {
     if (!line.length) line.push([Math.min(from, decision.at_ms), decision.before]);
     line.push([decision.at_ms, decision.applied]);
-    // When it was taken back is not recorded; the next change says what it was by then.
+    // When it was taken back is not recorded; the next change says what it was by then, after the last the present does.
     const next = all[all.indexOf(decision) + 1];
     if (decision.verdict === "rolled-back" && next) line.push([next.at_ms - 1, decision.applied], [next.at_ms - 1, next.before]);
   }
+  const last = all.at(-1);
+  if (last?.verdict === "rolled-back") line.push([Math.max(last.at_ms, to), present(last, knobs)]);
   const before = line.findLast(([at]) => at <= from);
   return [...(before ? [[from, before[1]]] : []), ...line.filter(([at]) => at > from && at <= to)];
+}
+
+/** What the decision's knob is set to now; a provider that is gone has none. */
+function present({ before, proposal: { name, scope } }, knobs) {
+  return knobs.find((one) => one.name === name && one.scope === scope)?.value ?? before;
 }

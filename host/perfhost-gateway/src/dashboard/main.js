@@ -30,7 +30,7 @@ const PERCENTILES = [["p50", "p50"], ["p95", "p95"], ["p99", "p99"]];
 /** Lines are [metric, figure, label, scope]; the scope is the chosen one where none is named. */
 const quantiles = (metric) => PERCENTILES.map(([figure, label]) => [metric, figure, label]);
 const CHARTS = [
-  { host: "latency-charts", id: "response-time", title: "Response time", unit: "ms", target: 2000, lines: quantiles("response_time_ms") },
+  { host: "latency-charts", id: "response-time", title: "Response time", unit: "ms", kpi: "response_time", lines: quantiles("response_time_ms") },
   { host: "latency-charts", id: "first-token", title: "Time to first token", unit: "ms", lines: quantiles("time_to_first_token_ms"), empty: "no streamed requests yet" },
   { host: "latency-charts", id: "token-time", title: "Time per output token", unit: "ms", lines: quantiles("time_per_output_token_ms"), empty: "no streamed requests yet" },
   { host: "traffic-charts", id: "tokens", title: "Generated tokens", unit: "tokens/s", lines: [["tokens_per_second", "mean", "mean"]] },
@@ -111,7 +111,7 @@ function showDecisions(shown) {
   // Charts that are there already stay, so that an open table and the focus stay too.
   turned = wanted.map(({ chart, all }) => ({ chart: turned.find((one) => one.chart.title === chart.title)?.chart ?? chart, all }));
   byId("knob-charts").replaceChildren(...turned.map(({ chart }) => chart.node));
-  for (const { chart, all } of turned) chart.set({ ...shown, step: 1, lines: [steps(all, shown)], marks: marks(all.filter((one) => one.at_ms >= shown.from && one.at_ms <= shown.to), units) });
+  for (const { chart, all } of turned) chart.set({ ...shown, step: 1, lines: [steps(all, shown, state.knobs)], marks: marks(all.filter((one) => one.at_ms >= shown.from && one.at_ms <= shown.to), units) });
   const open = byId("knobs").querySelector("details")?.open;
   byId("knobs").replaceChildren(fleet.knobs(state.knobs));
   byId("knobs").querySelector("details").open = open ?? false;
@@ -136,8 +136,10 @@ async function section(id, build) {
 /** The score of health with its reasons, from hosts that judge themselves. */
 async function judge() {
   if (absent.has("health")) return;
-  const health = (await get("/api/monitoring/dashboard/overview"))?.health;
+  const { health, kpis = [] } = (await get("/api/monitoring/dashboard/overview")) ?? {};
   if (!health) return absent.add("health");
+  cards.aim(kpis);
+  for (const { chart, kpi } of charts) chart.aim(kpis.find((one) => one.name === kpi)?.target);
   state.health = health;
   byId("reasons").hidden = !health.reasons.length;
   byId("reasons").textContent = `Health ${Math.round(health.score)} of 100: ${health.reasons.map((one) => one.reason).join("; ")}.`;
@@ -172,6 +174,8 @@ function replace(id, nodes) {
 
 function scopes(status) {
   const names = (status.providers ?? []).flatMap((one) => [one.name, ...one.models.slice(0, 50).map((model) => `${one.name}/${model}`)]);
+  // The chosen one stays when it is not served any more: the charts show it, and its history is still there.
+  if (state.scope && !names.includes(state.scope)) names.push(state.scope);
   const known = [...byId("scope").options].slice(1).map((option) => option.value);
   if (names.join("\n") === known.join("\n")) return;
   byId("scope").replaceChildren(element("option", { value: "" }, "whole host"), ...names.map((name) => element("option", { value: name, selected: name === state.scope }, name)));

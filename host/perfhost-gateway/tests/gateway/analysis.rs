@@ -1,8 +1,13 @@
 //! The API's analysis, of requests that were really served and recorded.
 
+use std::sync::Arc;
+
 use http::Method;
+use perfhost_strategy::decision::Decision;
 use perfhost_strategy::observation::metric;
-use perfhost_strategy::{Scope, Value as KnobValue};
+use perfhost_strategy::plan::Operation;
+use perfhost_strategy::{KnobId, Proposal, Scope, Value as KnobValue, Verdict};
+use perfhost_telemetry::{CacheStatus, Phase, RequestOutcome, RequestRecord};
 use serde_json::Value;
 
 use crate::support::{Call, FakeProvider, Host, chat_answer, fixed_chat};
@@ -23,10 +28,38 @@ async fn used(requests: usize) -> Host {
 /// Writes down what was measured.
 fn write_down(host: &Host) {
     let services = &host.services;
-    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let now_ms = now_ms();
     services.telemetry.tick(now_ms);
     services.store.persist(&services.telemetry, now_ms);
     services.store.flush();
+}
+
+fn now_ms() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+fn decision(id: u64, at_ms: u64, knob: &str, verdict: Verdict) -> Decision {
+    Decision {
+        id,
+        cycle: id,
+        at_ms,
+        strategy: "double@1.2.3".to_owned(),
+        digest: "ab".to_owned(),
+        proposal: Proposal {
+            name: knob.to_owned(),
+            scope: Scope::global(),
+            value: KnobValue::Integer(8),
+            reason: "queue grows".to_owned(),
+            expected: None,
+            confidence: 0.5,
+        },
+        verdict,
+        detail: String::new(),
+        before: KnobValue::Integer(4),
+        applied: (verdict == Verdict::Applied).then_some(KnobValue::Integer(8)),
+        measured: None,
+        guardrail: None,
+    }
 }
 
 fn find<'a>(list: &'a Value, field: &str, name: &str) -> &'a Value {
@@ -105,6 +138,40 @@ async fn requests_are_counted_by_cause_and_the_cache_by_model_over_a_range() {
     for part in ["| upstream error | 1 | 25.00 % | 0 |", "| answered from the cache | 1 | 0 |"] {
         assert!(report.text().contains(part), "{part}: {}", report.text());
     }
+}
+
+#[tokio::test]
+async fn a_number_per_second_is_taken_over_the_whole_range() {
+    let host = used(40).await;
+    let (client, to_ms) = (host.client(), now_ms() + 1_000);
+    let range = format!("scope=local%2Fm&from={}&to={to_ms}", to_ms - 80_000);
+    let whole = client.get(&format!("/api/metrics/aggregated?{range}")).await.json();
+    assert_eq!(find(&whole["metrics"], "name", "requests_per_second")["mean"], 0.5);
+    let range = format!("from={}&to={to_ms}", to_ms - 400_000);
+    for (path, list) in [("metrics/models/m", "providers"), ("analysis/compare/models", "models")] {
+        let found = client.get(&format!("/api/{path}?{range}")).await.json();
+        assert_eq!(found[list][0]["requests_per_second"]["mean"], 0.1, "{path}");
+    }
+    let found = client.get(&format!("/api/analysis/compare/optimizations?{range}")).await.json();
+    assert_eq!(found["strategies"][0]["requests_per_second"]["mean"], 0.1);
+}
+
+#[tokio::test]
+async fn a_series_says_the_step_that_it_has() {
+    let host = used(2).await;
+    let asked = async |step: &str| {
+        let path = format!("/api/metrics/historical?metric=response_time_ms&from=-2h&step={step}");
+        host.client().get(&path).await.json()
+    };
+    // Steps are made of windows of ten seconds, one minute, five minutes, an hour, a day.
+    for (step, used_ms) in [("10s", 10_000), ("15s", 20_000), ("90s", 120_000), ("7m", 600_000), ("61m", 7_200_000)] {
+        let found = asked(step).await;
+        assert_eq!(found["step_ms"], used_ms, "{step}");
+        assert_eq!(found["points"][0]["at_ms"].as_u64().unwrap() % used_ms, 0, "{step}");
+    }
+    let charts = host.client().get("/api/monitoring/dashboard/performance?from=-30d").await.json();
+    // A 288th of thirty days is two and a half hours.
+    assert_eq!(charts["step_ms"], 3 * 3_600_000);
 }
 
 #[tokio::test]
@@ -192,7 +259,8 @@ async fn reports_come_in_three_forms() {
 
 #[tokio::test]
 async fn tuning_recommends_with_evidence_and_changes_nothing_unasked() {
-    let host = Host::empty().start();
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).start();
     let before = host.services.settings.load().version;
     let send = async |what: &str, body: &'static str| {
         let path = format!("/api/optimization/{what}/tune");
@@ -227,4 +295,92 @@ async fn tuning_recommends_with_evidence_and_changes_nothing_unasked() {
         let answer = send("cache", wrong).await;
         assert_eq!((answer.status.as_u16(), answer.text().contains("apply")), (400, true), "{wrong}");
     }
+}
+
+/// Records thirty requests of one model at a provider, which spent that time waiting for its answer.
+fn served(host: &Host, provider: &str, waited_ns: u64) {
+    let telemetry = &host.services.telemetry;
+    let mut phases_ns = [0; Phase::COUNT];
+    phases_ns[Phase::FirstByte as usize] = waited_ns;
+    let record = RequestRecord {
+        series: telemetry.series(provider, "m", "double", Operation::Chat),
+        outcome: RequestOutcome::Success,
+        cache: CacheStatus::Bypass,
+        is_streaming: false,
+        phases_ns,
+        total_ns: waited_ns,
+        ttft_ns: None,
+        prompt_tokens: 0,
+        output_tokens: 0,
+        saved_ns: 0,
+    };
+    (0..30).for_each(|_| telemetry.recorder().record(&record));
+}
+
+#[tokio::test]
+async fn a_provider_is_judged_by_what_is_its_own() {
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let (one, weight) = (KnobId::CandidateWeight, KnobValue::Number(4.0));
+    let host = Host::empty().provider("openai", provider.address).engine("local", provider.address).start();
+    host.services.settings.store(Arc::new(host.services.settings.load().with(one, &Scope::provider("openai"), weight)));
+    for (name, waited_ns) in [("openai", 200_000_000), ("local", 1_000_000_000), ("gone", 1_000_000)] {
+        served(&host, name, waited_ns);
+    }
+    let slots = f64::from(host.services.settings.load().engine("local").slots);
+    host.services.telemetry.gauge(metric::ENGINE_SLOTS_BUSY, &Scope::provider("local"), slots);
+    write_down(&host);
+    let client = host.client();
+    for (scope, is_slots) in
+        [("", true), ("local", true), ("local%2Fm", true), ("openai", false), ("openai%2Fm", false)]
+    {
+        let found = client.get(&format!("/api/analysis/bottlenecks?from=-10m&scope={scope}")).await;
+        assert_eq!(found.text().contains("engine slots are busy"), is_slots, "{scope}: {}", found.text());
+    }
+    let tuned = async |what: &str, provider: &str| {
+        let body = format!(r#"{{"provider":"{provider}"}}"#);
+        client.send(Method::POST, &format!("/api/optimization/{what}/tune"), &[], body).await
+    };
+    assert!(tuned("resources", "local").await.text().contains("engine_slots"));
+    assert!(!tuned("resources", "openai").await.text().contains("engine_slots"));
+    // A provider that is gone is no faster one, and a weight is turned up from where it is.
+    let models = tuned("models", "openai").await.json()["recommendations"].take();
+    let turned: Vec<_> =
+        models.as_array().unwrap().iter().map(|one| (&one["scope"], &one["now"], &one["suggested"])).collect();
+    assert_eq!(turned, [(&"openai".into(), &4.0.into(), &8.0.into())]);
+    let misspelt = tuned("resources", "opena").await;
+    assert_eq!((misspelt.status.as_u16(), misspelt.text().contains("local, openai")), (400, true));
+}
+
+#[tokio::test]
+async fn every_decision_of_the_period_counts_however_many_came_after_it() {
+    let host = Host::empty().start();
+    let store = &host.services.store;
+    let (hour_ms, end_ms) = (3_600_000, now_ms());
+    store.record_decision(decision(1, end_ms - 25 * hour_ms, "retries", Verdict::Applied));
+    store.record_decision(decision(2, end_ms - 20 * hour_ms, "queue_length", Verdict::Applied));
+    for id in 3..2_503 {
+        store.record_decision(decision(id, end_ms - hour_ms, "concurrency_limit", Verdict::Refused));
+    }
+    store.flush();
+    let client = host.client();
+    let report = client.get(&format!("/api/analysis/reports/daily?end={end_ms}")).await.json();
+    let section = find(&report["sections"], "title", "Decisions");
+    let rows: Vec<String> = section["rows"].as_array().unwrap().iter().map(Value::to_string).collect();
+    let refused = r#"["concurrency_limit","0","0","2500","0",""]"#;
+    assert_eq!(rows, [refused, r#"["queue_length","1","0","0","0",""]"#]);
+    assert_eq!(section["lines"], Value::Array(Vec::new()));
+    let compared = client.get("/api/analysis/compare/optimizations").await.json();
+    assert_eq!(find(&compared["decisions"], "knob", "queue_length")["applied"], 1);
+    assert_eq!(compared["has_all_decisions"], true);
+}
+
+#[tokio::test]
+async fn a_report_says_where_older_decisions_are_not_kept_any_more() {
+    let host = Host::empty().start();
+    host.services.store.record_decision(decision(900, now_ms() - 60_000, "retries", Verdict::Applied));
+    host.services.store.flush();
+    let report = host.client().get("/api/analysis/reports/daily").await;
+    assert!(report.text().contains("the beginning of the period are missing"), "{}", report.text());
+    let compared = host.client().get("/api/analysis/compare/optimizations").await.json();
+    assert_eq!(compared["has_all_decisions"], false);
 }

@@ -71,6 +71,7 @@ async fn wrong_questions_are_refused_with_what_is_allowed() {
         ("/api/metrics/historical?metric=in_flight&from=soon", 400, "-15m"),
         ("/api/metrics/historical?metric=in_flight&from=now&to=-15m", 400, "before"),
         ("/api/metrics/historical?metric=in_flight&step=1s", 400, "10s"),
+        ("/api/metrics/historical?metric=in_flight&from=0&to=100000001&step=10s", 400, "10000 points"),
         ("/api/knobs?name=retries", 400, "none"),
         ("/api/decisions?limit=0", 400, "1 to 1000"),
         ("/api/strategies/history?limit=1001", 400, "1 to 1000"),

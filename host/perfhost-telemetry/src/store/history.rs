@@ -35,6 +35,15 @@ pub struct HistoryQuery {
     pub step_ms: u64,
 }
 
+/// The answer to a [`HistoryQuery`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Distance of the points, in milliseconds: the one that was asked for, or the longer one that it was made.
+    pub step_ms: u64,
+    /// In order; none where nothing was measured.
+    pub points: Vec<HistoryPoint>,
+}
+
 /// The distribution over one step. For numbers per second and gauges, `count` is the seconds that were measured; for
 /// everything else, the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -72,15 +81,28 @@ impl HistoryQuery {
 }
 
 /// Answers a query that was checked.
-pub(super) fn read(connection: &Connection, query: &HistoryQuery) -> ReadResult<Vec<HistoryPoint>> {
-    let steps = steps(connection, query)?;
-    Ok(steps.iter().filter(|(_, sketch)| !sketch.is_empty()).map(|(at_ms, sketch)| point(*at_ms, sketch)).collect())
+pub(super) fn read(connection: &Connection, query: &HistoryQuery) -> ReadResult<History> {
+    let step_of = |window_ms: u64| query.step_ms.clamp(1, LONGEST_STEP_MS).next_multiple_of(window_ms);
+    let Some(source) = Source::of(connection, query)? else {
+        return Ok(History { step_ms: step_of(RAW.length_ms), points: Vec::new() });
+    };
+    let step_ms = step_of(source.length_ms());
+    let mut steps: BTreeMap<u64, DDSketch> = BTreeMap::new();
+    source.windows(connection, (floor(query.from_ms, step_ms), query.to_ms), |start_ms, bytes| {
+        merge_stored(steps.entry(floor(start_ms, step_ms)).or_default(), bytes);
+    })?;
+    let measured = steps.iter().filter(|(_, sketch)| !sketch.is_empty());
+    Ok(History { step_ms, points: measured.map(|(at_ms, sketch)| point(*at_ms, sketch)).collect() })
 }
 
-/// All steps of a checked query in one.
+/// The whole range of a checked query in one. It begins with the window that holds its beginning, not with the step: what
+/// was before the range is no part of it.
 pub(super) fn merged(connection: &Connection, query: &HistoryQuery) -> ReadResult<DDSketch> {
     let mut whole = DDSketch::new();
-    steps(connection, query)?.values().for_each(|sketch| whole.merge(sketch));
+    if let Some(source) = Source::of(connection, query)? {
+        let from_ms = floor(query.from_ms, source.length_ms());
+        source.windows(connection, (from_ms, query.to_ms), |_, bytes| merge_stored(&mut whole, bytes))?;
+    }
     Ok(whole)
 }
 
@@ -91,45 +113,60 @@ pub(super) fn scopes(connection: &Connection) -> ReadResult<Vec<Scope>> {
     Ok(scopes.map(|scope| scope.map(|scope| Scope::parse(&scope))).collect::<Result<_, _>>()?)
 }
 
-/// The distribution in each step.
-fn steps(connection: &Connection, query: &HistoryQuery) -> ReadResult<BTreeMap<u64, DDSketch>> {
-    let series: Option<i64> = connection
-        .prepare_cached("SELECT id FROM series WHERE metric = ?1 AND scope = ?2")?
-        .query_row([&query.metric, query.scope.as_str()], |row| row.get(0))
-        .optional()?;
-    let Some(series) = series else { return Ok(BTreeMap::new()) };
-    let number = tier(connection, series, query)?;
-    let step_ms = query.step_ms.clamp(1, LONGEST_STEP_MS).next_multiple_of(TIERS[number].length_ms);
+/// The series of a query, and the tier that it is read from.
+struct Source {
+    series: i64,
+    tier: usize,
+}
 
-    let mut steps: BTreeMap<u64, DDSketch> = BTreeMap::new();
-    let mut add = |start_ms: i64, bytes: &[u8]| {
-        merge_stored(steps.entry(floor(start_ms as u64, step_ms)).or_default(), bytes);
-    };
-    let mut from = floor(query.from_ms, step_ms);
-    for number in (0..=number).rev() {
-        let until = match number {
-            0 => query.to_ms,
-            _ => watermark(connection, number)?.unwrap_or(0).min(query.to_ms),
-        };
-        if from < until {
-            let mut select = connection.prepare_cached(
-                "SELECT start_ms, sketch FROM windows WHERE tier = ?1 AND series = ?2 AND start_ms >= ?3 AND start_ms < ?4",
-            )?;
-            let mut rows = select.query([number as i64, series, signed(from), signed(until)])?;
-            while let Some(row) = rows.next()? {
-                add(row.get(0)?, row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
+impl Source {
+    /// `None` where nothing was ever recorded.
+    fn of(connection: &Connection, query: &HistoryQuery) -> ReadResult<Option<Self>> {
+        let series: Option<i64> = connection
+            .prepare_cached("SELECT id FROM series WHERE metric = ?1 AND scope = ?2")?
+            .query_row([&query.metric, query.scope.as_str()], |row| row.get(0))
+            .optional()?;
+        let Some(series) = series else { return Ok(None) };
+        Ok(Some(Self { series, tier: tier(connection, series, query)? }))
+    }
+
+    fn length_ms(&self) -> u64 {
+        TIERS[self.tier].length_ms
+    }
+
+    /// Every window that begins in the range, with its beginning; what the tier does not have yet, from finer ones.
+    fn windows(
+        &self,
+        connection: &Connection,
+        (first_ms, to_ms): (u64, u64),
+        mut add: impl FnMut(u64, &[u8]),
+    ) -> ReadResult<()> {
+        let mut from = first_ms;
+        for number in (0..=self.tier).rev() {
+            let until = match number {
+                0 => to_ms,
+                _ => watermark(connection, number)?.unwrap_or(0).min(to_ms),
+            };
+            if from < until {
+                let mut select = connection.prepare_cached(
+                    "SELECT start_ms, sketch FROM windows WHERE tier = ?1 AND series = ?2 AND start_ms >= ?3 AND start_ms < ?4",
+                )?;
+                let mut rows = select.query([number as i64, self.series, signed(from), signed(until)])?;
+                while let Some(row) = rows.next()? {
+                    add(row.get::<_, i64>(0)? as u64, row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
+                }
+                from = until;
             }
-            from = until;
         }
+        let mut select = connection.prepare_cached(
+            "SELECT start_ms, sketch FROM live WHERE series = ?1 AND start_ms >= ?2 AND start_ms < ?3",
+        )?;
+        let mut rows = select.query([self.series, signed(first_ms), signed(to_ms)])?;
+        while let Some(row) = rows.next()? {
+            add(row.get::<_, i64>(0)? as u64, row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
+        }
+        Ok(())
     }
-    let first = floor(query.from_ms, step_ms);
-    let mut select = connection
-        .prepare_cached("SELECT start_ms, sketch FROM live WHERE series = ?1 AND start_ms >= ?2 AND start_ms < ?3")?;
-    let mut rows = select.query([series, signed(first), signed(query.to_ms)])?;
-    while let Some(row) = rows.next()? {
-        add(row.get(0)?, row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
-    }
-    Ok(steps)
 }
 
 /// The coarsest tier that fits the step, or a coarser one where only that reaches back to the beginning.

@@ -11,7 +11,7 @@ use perfhost_strategy::replay::LoggedCycle;
 use rusqlite::Connection;
 
 use super::cycles::{self, CycleQuery, CycleSpan};
-use super::history::{self, HistoryPoint, HistoryQuery};
+use super::history::{self, History, HistoryQuery};
 use super::{FILE_NAME, ReadError, ReadResult, StoreError, open, schema};
 
 /// The log and the history of a data folder, to be read.
@@ -52,7 +52,7 @@ impl ReadOnlyStore {
     }
 
     /// As [`Store::history`](super::Store::history).
-    pub fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryPoint>, StoreError> {
+    pub fn history(&self, query: &HistoryQuery) -> Result<History, StoreError> {
         query.check()?;
         self.read("history", |connection| history::read(connection, query))
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use perfhost_strategy::Scope;
-use perfhost_telemetry::{HistoryPoint as Stored, HistoryQuery, ReadOnlyStore, Store, StoreError};
+use perfhost_telemetry::{History as Stored, HistoryQuery, ReadOnlyStore, Store, StoreError};
 use perfhost_wasm::{History, HistoryPoint};
 
-type Ask = dyn Fn(&HistoryQuery) -> Result<Vec<Stored>, StoreError> + Send + Sync;
+type Ask = dyn Fn(&HistoryQuery) -> Result<Stored, StoreError> + Send + Sync;
 
 /// The store, as strategies may ask it.
 pub struct StoredHistory {
@@ -35,7 +35,7 @@ impl History for StoredHistory {
             step_ms: u64::from(step_ms),
         };
         // A query that cannot be answered is an empty history: a strategy must work without one.
-        let points = (self.ask)(&query).unwrap_or_default();
+        let points = (self.ask)(&query).map(|found| found.points).unwrap_or_default();
         points
             .into_iter()
             .map(|point| HistoryPoint { at_ms: point.at_ms, count: point.count, mean: point.mean, p95: point.p95 })

@@ -42,7 +42,9 @@ fn the_reference_is_what_the_registries_and_the_contract_say() {
 fn metrics() -> String {
     let mut text = String::from(
         "## Metrics\n\nNames as `observation.metrics`, the import `history`, the API, alerts and guardrails use them. Each comes as a \
-         summary over a window: count, mean, min, max, p50, p95, p99.\n\n| metric | unit | meaning |\n|---|---|---|\n",
+         summary over a window: count, mean, min, max, p50, p95, p99. Of a number per second over a range of history (`/api/metrics/aggregated`, \
+         `performance` and `models`, `/api/analysis/compare`) the mean is the number by the seconds of the range; the rest, and each \
+         point of `/api/metrics/historical`, is of the seconds in which its scope was in use.\n\n| metric | unit | meaning |\n|---|---|---|\n",
     );
     for info in metric::ALL {
         text += &format!("| `{}` | {} | {} |\n", info.name, info.unit, info.meaning);

@@ -63,7 +63,11 @@ pub(crate) const ROUTES: &[Route] = &[
             SCOPE,
             FROM,
             TO,
-            parameter("step", Kind::Duration, "Distance of the points, 10s at least."),
+            parameter(
+                "step",
+                Kind::Duration,
+                "Distance of the points, 10s at least; step_ms says the one that was used, which may be longer.",
+            ),
         ],
         &["metric", "unit", "scope", "from_ms", "to_ms", "step_ms", "points"],
     ),

@@ -169,17 +169,23 @@ impl<'a> Frame<'a> {
             Some(value) if value > bad => Tone::Bad,
             Some(_) => Tone::Warn,
         };
+        // How a figure stands to the host's own target; of a host that tells none, nothing is said.
+        let standing = |value: Option<f64>, name: &str| {
+            let kpi = reading.figures["kpis"].as_array().and_then(|all| all.iter().find(|kpi| kpi["name"] == name));
+            let limits = kpi.and_then(|kpi| kpi["target"].as_f64().zip(kpi["critical"].as_f64()));
+            limits.map_or(Tone::Plain, |(target, critical)| tone(value, target, critical))
+        };
         let response = metric("response_time_ms", "p95");
         let errors = metric("error_rate", "mean");
         let host = &reading.figures["resources"]["host"];
         let memory = share(&host["memory_used_bytes"], &host["memory_total_bytes"]);
         let requests = &status["requests"];
         let mut rows = vec![
-            ("response", "response time p95", millis(response), tone(response, 2_000.0, 5_000.0)),
+            ("response", "response time p95", millis(response), standing(response, "response_time")),
             ("first token", "first token p95", millis(metric("time_to_first_token_ms", "p95")), Tone::Plain),
             ("tokens", "generated", unit(metric("tokens_per_second", "mean"), "tokens/s"), Tone::Plain),
             ("requests", "finished", unit(metric("requests_per_second", "mean"), "requests/s"), Tone::Plain),
-            ("errors", "failed", percent(errors), tone(errors, 0.01, 0.1)),
+            ("errors", "failed", percent(errors), standing(errors, "error_rate")),
             ("queue", "waiting now", requests["queued"].to_string(), Tone::Plain),
             ("in flight", "under way now", requests["in_flight"].to_string(), Tone::Plain),
             ("cache", "cache hits", percent(metric("cache_hit_rate", "mean")), Tone::Plain),
@@ -402,6 +408,7 @@ mod tests {
             "knobs": [{ "name": "queue_length", "scope": "", "value": 8, "default": 4, "unit": "count", "reload": false }],
             "decisions": [{ "at_ms": 0, "verdict": "applied", "before": 1, "applied": 2,
                 "proposal": { "name": "engine_slots", "scope": "local", "value": 4, "reason": "more wait" } }],
+            "kpis": [{ "name": "response_time", "target": 2_000.0, "critical": 5_000.0 }],
         });
         let past = BTreeMap::from([("response", VecDeque::from([Some(1.0), None, Some(2_500.0)]))]);
         Reading { figures, past }
@@ -482,6 +489,21 @@ mod tests {
         let lines = Frame { reading: Some(&reading), ..Frame::new(canvas, 60) }.lines();
         assert!(lines.iter().any(|line| line.text.contains("fast\u{fffd}[2J and more")), "{lines:#?}");
         assert!(!lines.iter().any(|line| line.text.contains(char::is_control)));
+    }
+
+    #[test]
+    fn figures_are_judged_by_the_targets_of_the_host() {
+        let tone = |kpis: Value| {
+            let mut reading = reading();
+            reading.figures["kpis"] = kpis;
+            let canvas = Canvas { width: 80, is_unicode: false };
+            let lines = Frame { reading: Some(&reading), ..Frame::new(canvas, 30) }.lines();
+            lines.iter().find(|line| line.text.starts_with("response time")).map(|line| line.tone)
+        };
+        let kpi = |target, critical| json!([{ "name": "response_time", "target": target, "critical": critical }]);
+        assert_eq!(tone(kpi(2_600.0, 5_000.0)), Some(Tone::Good));
+        assert_eq!(tone(kpi(500.0, 1_000.0)), Some(Tone::Bad));
+        assert_eq!(tone(Value::Null), Some(Tone::Plain));
     }
 
     #[test]

@@ -18,13 +18,16 @@ const MOST_VALUES: usize = 120;
 /// Readings that wait to be looked at.
 const MOST_WAITING: usize = 2;
 
+/// Questions until the targets are asked for anew.
+const BETWEEN_TARGETS: u64 = 60;
+
 /// Decisions shown at most.
 const DECISIONS: usize = 100;
 
 /// The host at one moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
-    /// The API's answers by their subject: `status`, `metrics`, `resources`, `knobs`, `decisions`.
+    /// The API's answers by their subject: `status`, `metrics`, `resources`, `knobs`, `decisions`, `kpis`.
     pub(super) figures: Value,
     /// The newest values of what is drawn, oldest first; `None` where nothing was measured.
     pub(super) past: BTreeMap<&'static str, VecDeque<Option<f64>>>,
@@ -41,7 +44,7 @@ impl Reading {
     /// Asks once.
     pub(super) fn take(client: &Client) -> Result<Self> {
         let mut reading = Self::default();
-        reading.note(ask(client)?);
+        reading.note(ask(client, &mut Value::Null)?);
         Ok(reading)
     }
 
@@ -101,20 +104,30 @@ impl Watch {
 
 /// While the view is paused, the next question waits until there is room for its answer.
 fn ask_on(client: &Client, sender: &SyncSender<Result<Value>>) {
-    loop {
+    let mut kpis = Value::Null;
+    for asked in 1_u64.. {
         thread::sleep(EVERY);
-        if sender.send(ask(client)).is_err() {
+        let answer = ask(client, &mut kpis);
+        if answer.is_err() || asked.is_multiple_of(BETWEEN_TARGETS) {
+            kpis = Value::Null;
+        }
+        if sender.send(answer).is_err() {
             return;
         }
     }
 }
 
-fn ask(client: &Client) -> Result<Value> {
+/// `kpis` are asked for where they are not at hand: they cost the host a look at two hours, and are here for their targets.
+fn ask(client: &Client, kpis: &mut Value) -> Result<Value> {
+    if kpis.is_null() {
+        *kpis = client.get("/api/monitoring/dashboard/overview")?["kpis"].take();
+    }
     Ok(json!({
         "status": client.get("/api/system/status")?,
         "metrics": client.get("/api/metrics/current?window=60s")?,
         "resources": client.get("/api/system/resources")?,
         "knobs": client.get("/api/knobs")?["knobs"],
         "decisions": client.get(&format!("/api/decisions?limit={DECISIONS}"))?["decisions"],
+        "kpis": kpis,
     }))
 }
