@@ -78,6 +78,6 @@ def test_it_goes_on_while_the_host_is_gone(start):
 def test_without_a_terminal_it_prints_one_frame(shared):
     done = subprocess.run([BINARY, "top", "--host", shared.url], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
     assert done.returncode == 0 and "response time p95" in done.stdout and "\x1b" not in done.stdout
-    assert set(shared.command("top")) == {"status", "metrics", "resources", "knobs", "decisions"}
+    assert set(shared.command("top")) == {"status", "kpis", "metrics", "resources", "knobs", "decisions"}
     done = subprocess.run([BINARY, "top", "--host", "http://127.0.0.1:9"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1 and "no perfhost is running" in done.stderr

@@ -16,7 +16,7 @@ export class Chart {
     Object.assign(this, { title, unit, series, target, isStep, onzoom });
     this.data = { from: 0, to: 1, step: 1, lines: series.map(() => []), marks: [] };
     this.legend = element("ul", { class: "legend" });
-    this.svg = svg("svg", { tabindex: "0", role: "img" });
+    this.svg = svg("svg", { tabindex: "0", role: "img", "aria-label": title });
     this.tip = element("div", { class: "tip", hidden: true });
     this.said = element("p", { class: "unseen", "aria-live": "polite" });
     this.empty = element("p", { class: "empty" }, "loading …");

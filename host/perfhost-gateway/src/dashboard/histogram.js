@@ -8,7 +8,7 @@ export class Histogram {
   constructor({ id, title, note }) {
     this.buckets = [];
     this.title = title;
-    this.svg = svg("svg", { role: "img" });
+    this.svg = svg("svg", { role: "img", "aria-label": title });
     this.empty = element("p", { class: "empty" }, "loading …");
     this.plot = element("div", { class: "plot" }, this.svg, this.empty);
     this.figures = element("div", { tabindex: "0", role: "region", "aria-label": `Figures of ${title}` });
