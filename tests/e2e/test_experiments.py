@@ -134,7 +134,9 @@ class Meeting:
 
     def __init__(self, folder, terms):
         provider = Provider()
-        self.host = Host(folder, ["--upstream", provider.url], model=None).wait_until_ready()
+        # Where knobs are set, nobody shall turn them between the end of the experiment and the look at them.
+        flags = [] if terms["arms"][0] == "balanced" else ["--interval-ms", "3600000"]
+        self.host = Host(folder, ["--upstream", provider.url, *flags], model=None).wait_until_ready()
         clients = Clients(self.host)
         try:
             self.started = start(self.host, **terms)
