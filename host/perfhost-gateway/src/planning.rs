@@ -21,10 +21,6 @@ const LOOK_BACK: u32 = 100;
 /// that is at the budget's edge, or was kept off the processor a few times, is not worth losing.
 const MOST_BAD_CALLS: u32 = 50;
 
-/// What is less than this part of the usual answer is never over the budget: a machine whose cores an engine keeps busy has
-/// nothing of a strategy in its caches when a request comes, and nobody notices a tenth of a millisecond in a second.
-const UNNOTICED: f32 = 1e-3;
-
 /// A generation's last plan calls on one worker, and room for the candidates of the next.
 #[derive(Default)]
 pub(crate) struct Watch {
@@ -75,8 +71,7 @@ pub(crate) fn plan(view: &View, request: &PlanRequest, targets: &[TargetRef], ti
         None => Ok(plan),
         Some(defect) => Err(format!("plan gave an invalid answer: {defect}")),
     });
-    let took = Duration::from_nanos(nanoseconds);
-    let is_overrun = took > budget && took > unnoticed(&candidates);
+    let is_overrun = Duration::from_nanos(nanoseconds) > budget;
     let is_failure = checked.is_err() && !is_busy;
     generation.planning.count(nanoseconds, is_failure, is_overrun);
     if let Some(why) = view.watch.note(is_failure, is_overrun, budget)
@@ -95,13 +90,6 @@ pub(crate) fn plan(view: &View, request: &PlanRequest, targets: &[TargetRef], ti
         }
         Plan::default_for(request, &candidates)
     })
-}
-
-/// A part of the usual answer of the quickest candidate; nothing where none was measured.
-fn unnoticed(candidates: &[Candidate]) -> Duration {
-    let measured = candidates.iter().map(|candidate| candidate.latency_p50_ms).filter(|ms| *ms > 0.0);
-    let quickest_ms = measured.reduce(f32::min).unwrap_or(0.0);
-    Duration::try_from_secs_f32(quickest_ms / 1_000.0 * UNNOTICED).unwrap_or_default()
 }
 
 /// Whether the budget has risen above the one for which the strategy was too slow.
@@ -165,15 +153,6 @@ mod tests {
 
     const BUDGET: Duration = Duration::from_micros(50);
     const SLOW: Option<Demotion> = Some(Demotion::TooSlow { budget_us: 50 });
-
-    #[test]
-    fn what_nobody_notices_is_not_over_the_budget() {
-        let measured = |latency_p50_ms| Candidate { latency_p50_ms, ..Candidate::default() };
-        assert_eq!(unnoticed(&[]), Duration::ZERO);
-        assert_eq!(unnoticed(&[measured(0.0)]), Duration::ZERO);
-        assert_eq!(unnoticed(&[measured(0.0), measured(2_000.0), measured(500.0)]), Duration::from_micros(500));
-        assert_eq!(unnoticed(&[measured(f32::NAN), measured(f32::INFINITY)]), Duration::ZERO);
-    }
 
     fn overrun(watch: &Watch, is_overrun: bool) -> Option<Demotion> {
         watch.note(false, is_overrun, BUDGET)
