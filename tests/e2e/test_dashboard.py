@@ -29,6 +29,11 @@ LOOKS = {
 OPTIONAL = ("/api/alerts/", "/api/experiments", "/api/monitoring/")
 
 
+def wait_until_drawn(page, chart):
+    """Attached, not visible: a level line has no height, which the browser's driver takes for hidden."""
+    page.wait_for_selector(f"{chart} .line", state="attached", timeout=60_000)
+
+
 @pytest.fixture(scope="module")
 def chromium():
     options = browser.launch_options()
@@ -127,7 +132,7 @@ def test_graphics_processors_have_cards_a_chart_and_gauges_only_where_there_are_
     assert gauges[:2] == [[0.63, 1], [21 * 2**30, 80 * 2**30]]
     table = page.locator("#processes").inner_text()
     assert "NVIDIA H100 (nvidia 0)" in table and "58 °C" in table and "313 W" in table
-    page.wait_for_selector("#gpu .line, #gpu .dot", timeout=60_000)
+    wait_until_drawn(page, "#gpu")
     page.screenshot(path=SCREENSHOTS / "dashboard-graphics.png", full_page=True)
 
 
@@ -135,7 +140,7 @@ def test_history_and_histogram_are_those_of_the_api(busy, open_page):
     with open_page(busy).expect_request(re.compile(r"historical\?metric=response_time_ms")) as asked:
         pass
     page, url = asked.value.frame.page, asked.value.url
-    page.wait_for_selector("#response-time .line")
+    wait_until_drawn(page, "#response-time")
     page.locator("#response-time summary").click()
     page.locator("#histogram summary").click()
     settled = time.time() * 1000 - 30_000
@@ -217,7 +222,7 @@ def test_causes_and_cache_are_those_of_the_range_and_outlive_the_host(tmp_path, 
 
 def test_zoom_keys_and_colours(busy, open_page):
     page = open_page(busy)
-    page.wait_for_selector("#response-time .line")
+    wait_until_drawn(page, "#response-time")
     chart = page.locator("#response-time svg")
     chart.focus()
     page.keyboard.press("End")
@@ -294,8 +299,8 @@ CONTRAST = """() => {
 @pytest.mark.parametrize("look", LOOKS)
 def test_it_fits_every_screen(busy, open_page, look):
     page = open_page(busy, look)
-    page.wait_for_selector("#response-time .line")
-    page.wait_for_selector("#engine .line")
+    wait_until_drawn(page, "#response-time")
+    wait_until_drawn(page, "#engine")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than the screen"
     assert page.evaluate(CONTRAST) == []
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -43,14 +43,18 @@ def collector():
     server.shutdown()
 
 
+def complete_three(host):
+    for _ in range(3):
+        host.client().completions.create(model=host.model, prompt="Collect", max_tokens=4, temperature=1)
+
+
 def test_a_collector_gets_the_metrics_under_their_standard_names(tmp_path, collector):
     endpoint, received, broken = collector
     file = tmp_path / "perfhost.toml"
     file.write_text(f"[otlp]\nendpoint = '{endpoint}'\ninterval_ms = 1000\nheaders = {{ x-tenant = 'tests' }}\n")
     host = Host(tmp_path / "data", ["--config", str(file)]).wait_until_ready()
     try:
-        for _ in range(3):
-            host.client().completions.create(model=host.model, prompt="Collect", max_tokens=4, temperature=1)
+        complete_three(host)
 
         def durations():
             for request in reversed(received):
@@ -113,8 +117,7 @@ def test_a_real_collector_understands_what_is_pushed_and_passes_it_on_whole(tmp_
     file.write_text(f"[otlp]\nendpoint = '{endpoint}'\ninterval_ms = 1000\n")
     host = Host(tmp_path / "data", ["--config", str(file)]).wait_until_ready()
     try:
-        for _ in range(3):
-            host.client().completions.create(model=host.model, prompt="Collect", max_tokens=4, temperature=1)
+        complete_three(host)
 
         def newest():
             """The metrics of the newest push that has counted all three, by name."""

@@ -187,8 +187,8 @@ fn a_silence_keeps_quiet_for_its_time_and_what_still_fires_is_told_then() {
     assert_eq!(unknown, "no alert rule is called \"sluw\"; there are slow");
 }
 
-#[test]
-fn an_alert_that_another_explains_is_not_announced_until_that_is_over() {
+/// A rule for the host, and one that watches each of two providers and explains it.
+fn two_providers() -> Run {
     let down = AlertRule {
         is_for_each_provider: true,
         inhibits: vec!["errors".to_owned()],
@@ -196,6 +196,12 @@ fn an_alert_that_another_explains_is_not_announced_until_that_is_over() {
     };
     let mut run = Run::new(vec![rule("errors", "error_rate > 5%"), down]);
     run.providers = vec!["a".to_owned(), "b".to_owned()];
+    run
+}
+
+#[test]
+fn an_alert_that_another_explains_is_not_announced_until_that_is_over() {
+    let mut run = two_providers();
     let down_at = |provider: &str| (Occasion::Firing, "down".to_owned(), provider.to_owned());
     let both = [("error_rate", "", 0.5), ("provider_down", "a", 1.0), ("provider_down", "b", 1.0)];
     assert_eq!(run.set(&both).steps(5), [down_at("a"), down_at("b")]);
@@ -208,13 +214,7 @@ fn an_alert_that_another_explains_is_not_announced_until_that_is_over() {
 
 #[test]
 fn one_provider_of_several_that_is_down_explains_nothing_about_the_host() {
-    let down = AlertRule {
-        is_for_each_provider: true,
-        inhibits: vec!["errors".to_owned()],
-        ..rule("down", "provider_down > 50%")
-    };
-    let mut run = Run::new(vec![rule("errors", "error_rate > 5%"), down]);
-    run.providers = vec!["a".to_owned(), "b".to_owned()];
+    let mut run = two_providers();
     run.set(&[("provider_down", "a", 0.0), ("provider_down", "b", 1.0)]).steps(3);
     let one_down = [("error_rate", "", 0.5), ("provider_down", "a", 0.0), ("provider_down", "b", 1.0)];
     assert_eq!(run.set(&one_down).steps(3), [said(Occasion::Firing, "errors")]);

@@ -172,15 +172,8 @@ async fn twenty_equal_requests_at_once_are_generated_once() {
 
 #[tokio::test]
 async fn followers_see_a_stream_as_it_is_made() {
-    let (provider, gate) = FakeProvider::gated(|mut call, gate| async move {
-        call.begin_stream().await;
-        call.chunk(&chat_event("one")).await;
-        gate.pass().await;
-        call.chunk(&chat_event("two")).await;
-        call.chunk(chat_end()).await;
-        call.end_stream().await;
-    })
-    .await;
+    let rest = format!("{}{}", chat_event("two"), chat_end());
+    let (provider, gate) = FakeProvider::streaming_gated(&chat_event("one"), &rest).await;
     let host = Host::before(provider.address).start();
     let mut leader = host.client().begin_chat(fixed_chat_stream("q")).await;
     assert_eq!(leader.next().await.unwrap().unwrap(), chat_event("one"));
@@ -190,8 +183,7 @@ async fn followers_see_a_stream_as_it_is_made() {
     // The leader's client leaves; its work goes on for the follower.
     drop(leader);
     gate.open_for(1);
-    let rest = follower.whole().await.unwrap();
-    assert_eq!(rest.text(), format!("{}{}", chat_event("two"), chat_end()));
+    assert_eq!(follower.whole().await.unwrap().text(), rest);
     assert_eq!((provider.calls(), provider.cancelled()), (1, 0));
     assert_eq!(host.client().chat(fixed_chat_stream("q")).await.header("x-perfhost-cache"), "hit");
 }

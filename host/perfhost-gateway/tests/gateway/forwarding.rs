@@ -214,14 +214,7 @@ async fn what_a_client_does_not_take_waits_at_the_provider_and_arrives_whole() {
 
 #[tokio::test]
 async fn a_request_sent_early_holds_up_no_answer() {
-    let (provider, gate) = FakeProvider::gated(|mut call, gate| async move {
-        call.begin_stream().await;
-        call.chunk(&chat_event("one")).await;
-        gate.pass().await;
-        call.chunk(chat_end()).await;
-        call.end_stream().await;
-    })
-    .await;
+    let (provider, gate) = FakeProvider::streaming_gated(&chat_event("one"), chat_end()).await;
     let host = Host::before(provider.address).start();
     let Client(address) = host.client();
     let body = r#"{"model":"m","stream":true,"messages":[]}"#;

@@ -12,14 +12,7 @@ const ASK_STREAM: &str = r#"{"model":"m","stream":true,"messages":[]}"#;
 
 #[tokio::test]
 async fn a_stream_under_way_runs_to_its_end() {
-    let (provider, gate) = FakeProvider::gated(|mut call, gate| async move {
-        call.begin_stream().await;
-        call.chunk(&chat_event("one")).await;
-        gate.pass().await;
-        call.chunk(chat_end()).await;
-        call.end_stream().await;
-    })
-    .await;
+    let (provider, gate) = FakeProvider::streaming_gated(&chat_event("one"), chat_end()).await;
     let host = Host::before(provider.address).start();
     let Client(address) = host.client();
     // A connection that is kept alive and idle.

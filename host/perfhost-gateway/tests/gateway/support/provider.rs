@@ -84,6 +84,22 @@ impl FakeProvider {
         .await
     }
 
+    /// Streams the beginning, and the end when the gate lets it through.
+    pub(crate) async fn streaming_gated(beginning: &str, end: &str) -> (Self, Gate) {
+        let (beginning, end) = (beginning.to_owned(), end.to_owned());
+        Self::gated(move |mut call, gate| {
+            let (beginning, end) = (beginning.clone(), end.clone());
+            async move {
+                call.begin_stream().await;
+                call.chunk(&beginning).await;
+                gate.pass().await;
+                call.chunk(&end).await;
+                call.end_stream().await;
+            }
+        })
+        .await
+    }
+
     /// Answers every request with this JSON.
     pub(crate) async fn answering(body: &str) -> Self {
         let body = body.to_owned();
