@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Two strategies meet on the live traffic of eight clients; the better one is found, put in service and confirmed.
 
-    python3 examples/ab/demo.py target/release/perfhost [objective]
+    python3 examples/ab/demo.py target/release/perfhost
+    python3 examples/ab/demo.py target/release/perfhost --objective goodput --slo-token 45ms --slo-ttft 1m
+    python3 examples/ab/demo.py target/release/perfhost --b conservative --max-duration 12m
 
-The objective is tokens-per-second unless another is named; `perfhost ab start --help` lists them. Needs what `perfhost
-setup` fetches. Standard library only. Takes some minutes: arms that turn an engine's knobs take turns, and each turn is
-one observation. Ctrl-C stops everything.
+The first asks for tokens per second of all clients together; the second for answers whose tokens follow each other within
+45 ms, which fewer at once do better; the third for a difference where there is none. What follows the program is given to
+`perfhost ab start`. Needs what `perfhost setup` fetches. Standard library only. Takes some minutes: arms that turn an
+engine's knobs take turns, and each turn is one observation. Ctrl-C stops everything.
 """
 
 import itertools
@@ -22,14 +25,13 @@ import urllib.request
 PORT = 8917
 HOST = f"http://127.0.0.1:{PORT}"
 CLIENTS = 8
-TOKENS = 32
+TOKENS = 16
 INCUMBENT, CHALLENGER = "conservative", "aggressive"
-# Beside an engine that keeps all cores busy nothing of a strategy is in the processor's caches when a request comes.
-SERVING = ["--set", "plan_budget_us=1000", "--plugin", INCUMBENT, "--model", "gemma-3-270m", "--listen", f"127.0.0.1:{PORT}", "--interval-ms", "1000",
+SERVING = ["--plugin", INCUMBENT, "--model", "gemma-3-270m", "--listen", f"127.0.0.1:{PORT}", "--interval-ms", "1000",
            "--no-discovery", "--log", "warn"]
 # Equal shares and half the traffic as holdout: for a demonstration all traffic may be at risk.
-TERMS = ["--a", INCUMBENT, "--b", CHALLENGER, "--no-ramp", "--settling", "4s", "--pace", "2", "--holdout", "0.5", "--confirm", "15m",
-         "--max-duration", "30m", "--guardrail", "error-rate:0.05"]
+TERMS = {"--a": INCUMBENT, "--b": CHALLENGER, "--objective": "tokens-per-second", "--settling": "3s", "--holdout": "0.5", "--confirm": "15m",
+         "--max-duration": "30m", "--guardrail": "error-rate:0.05"}
 
 
 def ask(path, body=None):
@@ -67,8 +69,8 @@ def client(model, number, counts, is_over):
 
 
 def main():
-    program = sys.argv[1]
-    objective = sys.argv[2] if len(sys.argv) > 2 else "tokens-per-second"
+    program, *given = sys.argv[1:]
+    terms = TERMS | dict(zip(given[::2], given[1::2], strict=True))
     with tempfile.TemporaryDirectory() as folder:
         host = subprocess.Popen([program, *SERVING, "--data-dir", str(pathlib.Path(folder) / "data")])
         counts, is_over = {"answered": 0, "failed": 0}, threading.Event()
@@ -78,7 +80,7 @@ def main():
                 threading.Thread(target=client, args=(model, number, counts, is_over), daemon=True).start()
             time.sleep(20)  # So that there is a pace to measure.
             at_host = ["--host", HOST]
-            subprocess.run([program, "ab", "start", *TERMS, "--objective", objective, *at_host], check=True)
+            subprocess.run([program, "ab", "start", "--no-ramp", *itertools.chain(*terms.items()), *at_host], check=True)
             if sys.stdout.isatty():
                 subprocess.run([program, "ab", "status", *at_host], check=True)
             while json.loads(ask("/api/experiments/1"))["phase"] != "ended":

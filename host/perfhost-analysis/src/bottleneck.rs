@@ -35,7 +35,7 @@ pub struct Evidence {
     pub slots_busy: Option<f64>,
     /// Engine slots that there are.
     pub slots: Option<f64>,
-    /// Mean requests that wait inside the engine.
+    /// Mean requests that wait for a slot of the engine.
     pub deferred: Option<f64>,
     /// Share of all cores in use.
     pub cpu_usage: Option<f64>,
@@ -157,7 +157,7 @@ fn explain(time: PhaseTime, share: f64, known: &Evidence) -> Bottleneck {
 fn engine_is_full(known: &Evidence, evidence: &mut Vec<String>) -> bool {
     let is_deferring = known.deferred.is_some_and(|deferred| deferred >= 0.5);
     if let Some(deferred) = known.deferred.filter(|_| is_deferring) {
-        evidence.push(format!("{deferred:.1} requests wait inside the engine for a slot"));
+        evidence.push(format!("{deferred:.1} requests wait for a slot of the engine"));
     }
     let Some((busy, slots)) =
         known.slots_busy.zip(known.slots).filter(|(busy, slots)| *slots > 0.0 && busy / slots >= 0.85)

@@ -51,7 +51,7 @@ pub mod metric {
         GPU_MEMORY_USAGE = "gpu_memory_usage", "ratio", "Share of memory in use on the fullest of this machine's graphics processors.";
         PROCESS_GPU_MEMORY = "process_gpu_memory_bytes", "bytes", "Memory of the engine, in its scope, on all graphics processors together.";
         ENGINE_SLOTS_BUSY = "engine_slots_busy", "count", "Engine slots that are generating.";
-        ENGINE_REQUESTS_DEFERRED = "engine_requests_deferred", "count", "Requests that wait inside the engine for a slot.";
+        ENGINE_REQUESTS_DEFERRED = "engine_requests_deferred", "count", "Requests that wait for a slot of the engine, inside it or at the host, which sends it no more than it can soon begin with.";
         ENGINE_TOKENS_PER_SECOND = "engine_tokens_per_second", "tokens/s", "Generation speed that the engine reports for single requests (its timings).";
         PROVIDER_DOWN = "provider_down", "ratio", "Share of the time in which a provider did not answer, sampled every second.";
         STRATEGY_FAILING = "strategy_failing", "ratio", "Share of the time in which a built-in strategy stood in for one that failed again and again, sampled every second.";

@@ -41,7 +41,7 @@ pub struct Candidate {
     pub target: u32,
     /// Requests under way there.
     pub in_flight: u32,
-    /// Requests waiting inside the engine.
+    /// Requests waiting for a slot of the engine, inside it or at the host.
     pub queued: u32,
     /// The model is loaded.
     pub is_resident: bool,

@@ -96,11 +96,11 @@ impl Client {
         settings: &ProviderSettings,
         request: Request<Bytes>,
     ) -> Result<Sent, UpstreamError> {
+        let in_flight = provider.begin();
+        let (endpoint, place) = provider.enter().await?;
         let started = Instant::now();
-        let endpoint = provider.endpoint();
         let outbound = Outbound::new(provider, &endpoint, request)?;
-        let hold =
-            Hold { in_flight: provider.begin(), endpoint, pools: self.pools.clone(), share: self.share(settings) };
+        let hold = Hold { in_flight, _place: place, endpoint, pools: self.pools.clone(), share: self.share(settings) };
 
         if let Some(connection) = self.pools.take(&hold.endpoint, hold.share, started) {
             let connected = Instant::now();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
@@ -9,6 +10,7 @@ use http::uri::{Authority, Uri};
 use rustls::pki_types::ServerName;
 
 use crate::error::EndpointError;
+use crate::places::Places;
 
 /// `http` or `https`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +56,8 @@ pub struct Endpoint {
     /// Set when the host is an address, so that nothing need be looked up.
     pub(crate) address: Option<SocketAddr>,
     pub(crate) server_name: Option<ServerName<'static>>,
+    /// Set where a request waits for its turn: at a managed engine.
+    pub(crate) places: Option<Arc<Places>>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -108,6 +112,12 @@ impl Endpoint {
         Self::parse(&format!("http://127.0.0.1:{port}"))
     }
 
+    /// That of a managed engine with so many slots: no more requests are sent there at once than it can work on, and
+    /// half as many more; the others wait until a place is free or another endpoint takes this one's place.
+    pub fn with_slots(self, slots: u32) -> Self {
+        Self { places: Some(Places::for_slots(slots)), ..self }
+    }
+
     /// On this machine and not to be reached through a network.
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.address.is_some_and(|address| address.ip().is_loopback())
@@ -134,6 +144,7 @@ impl Endpoint {
             address: address.map(|ip| SocketAddr::new(ip, port)),
             server_name,
             host,
+            places: None,
         })
     }
 }

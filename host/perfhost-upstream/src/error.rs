@@ -27,6 +27,12 @@ pub enum UpstreamError {
         /// System's answer.
         source: io::Error,
     },
+    /// The engine ended while the request waited for a place there.
+    #[error("provider {provider}: connect: the engine has ended")]
+    Ended {
+        /// Provider's name.
+        provider: Arc<str>,
+    },
     /// The TLS handshake failed: certificate, name or protocol.
     #[error("provider {provider}: connect: tls with {endpoint}: {source}")]
     Tls {
@@ -103,8 +109,14 @@ impl UpstreamError {
 
     /// No connection came about: the provider is not there.
     pub fn is_connect(&self) -> bool {
-        matches!(self, Self::Resolve { .. } | Self::Connect { .. } | Self::Tls { .. } | Self::Handshake { .. })
-            || matches!(self, Self::Timeout { phase: "connect", .. })
+        matches!(
+            self,
+            Self::Resolve { .. }
+                | Self::Connect { .. }
+                | Self::Ended { .. }
+                | Self::Tls { .. }
+                | Self::Handshake { .. }
+        ) || matches!(self, Self::Timeout { phase: "connect", .. })
     }
 
     /// Name of the provider that failed.
@@ -112,6 +124,7 @@ impl UpstreamError {
         match self {
             Self::Resolve { provider, .. }
             | Self::Connect { provider, .. }
+            | Self::Ended { provider }
             | Self::Tls { provider, .. }
             | Self::Handshake { provider, .. }
             | Self::Target { provider, .. }

@@ -4,6 +4,7 @@
 //! request, choose between providers, retry across them or time requests out: the gateway does. Map of the crate:
 //!
 //! - [`provider`], [`endpoint`], [`key`]: one upstream API, where it is, and what opens it
+//! - `places`: who is sent to a managed engine now, and who waits
 //! - [`recent`]: what is known of a provider's latency and failures
 //! - [`fleet`]: all providers, and the snapshot that workers route by
 //! - [`client`]: one worker's pooled HTTP/1.1 and HTTP/2 connections
@@ -25,6 +26,7 @@ pub mod health;
 pub mod key;
 mod listing;
 pub mod model;
+mod places;
 mod probe;
 pub mod progress;
 pub mod provider;

@@ -11,8 +11,10 @@ use http::HeaderValue;
 use perfhost_strategy::Shared;
 
 use crate::endpoint::Endpoint;
+use crate::error::UpstreamError;
 use crate::fleet::Fleet;
 use crate::key::ApiKey;
+use crate::places::Place;
 use crate::recent::{Recent, RecentStats};
 
 pub use kind::ProviderKind;
@@ -149,6 +151,25 @@ impl Provider {
         self.endpoint_id.load(Ordering::Acquire)
     }
 
+    /// Where to send a request now, and its place there if they are limited, once there is one. A replaced endpoint sends
+    /// those who wait on to its successor.
+    pub(crate) async fn enter(&self) -> Result<(Arc<Endpoint>, Option<Place>), UpstreamError> {
+        loop {
+            let endpoint = self.endpoint();
+            let Some(places) = endpoint.places.clone() else { return Ok((endpoint, None)) };
+            // Not held while waiting: who waits is not in the way of its draining.
+            let id = endpoint.id;
+            drop(endpoint);
+            let place = places.enter().await;
+            let endpoint = self.endpoint();
+            match place {
+                Some(place) if endpoint.id == id => return Ok((endpoint, Some(place))),
+                None if endpoint.id == id => return Err(UpstreamError::Ended { provider: self.shared_name() }),
+                _ => {}
+            }
+        }
+    }
+
     /// Sends new requests elsewhere and returns where they went before. Requests under way hold that one: it is
     /// drained when its strong count is 1. Idle connections do not hold it; they are dropped at the next use or
     /// [`crate::Client::trim`].
@@ -156,6 +177,9 @@ impl Provider {
         let id = endpoint.id;
         let before = self.endpoint.store(Arc::new(endpoint));
         self.endpoint_id.store(id, Ordering::Release);
+        if let Some(places) = &before.places {
+            places.close();
+        }
         before
     }
 
@@ -164,8 +188,14 @@ impl Provider {
         Health::from_byte(self.health.load(Ordering::Relaxed))
     }
 
-    /// Says how it is doing, from knowledge that outweighs probes, as a managed engine's supervisor has.
+    /// Says how it is doing, from knowledge that outweighs probes, as a managed engine's supervisor has. Nobody waits for
+    /// an engine that is down.
     pub fn set_health(&self, health: Health) {
+        if health == Health::Down
+            && let Some(places) = &self.endpoint().places
+        {
+            places.close();
+        }
         let failures = match health {
             Health::Up => 0,
             Health::Degraded => 1,
@@ -219,14 +249,22 @@ impl Provider {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Requests waiting inside the engine, as far as it says so.
+    /// Requests waiting for the engine: inside it, as far as it says so, and for a place there.
     pub fn queued(&self) -> u32 {
-        self.queued.load(Ordering::Relaxed)
+        let inside = self.queued.load(Ordering::Relaxed);
+        if !self.is_managed {
+            return inside;
+        }
+        let outside = self.endpoint().places.as_ref().map_or(0, |places| places.waiting());
+        inside.saturating_add(outside)
     }
 
-    /// Says how many requests wait inside the engine.
-    pub fn set_queued(&self, queued: u32) {
+    /// Says how many requests wait inside the engine, and how many of its slots have nothing to do.
+    pub fn set_queued(&self, queued: u32, idle_slots: u32) {
         self.queued.store(queued, Ordering::Relaxed);
+        if let Some(places) = &self.endpoint().places {
+            places.note_idle_slots(idle_slots);
+        }
     }
 
     /// Names of the models it offers, sorted; empty when not known.

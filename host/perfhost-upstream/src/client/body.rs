@@ -13,11 +13,13 @@ use hyper::body::Incoming;
 use super::pool::{Connection, Pools, Share};
 use crate::endpoint::Endpoint;
 use crate::error::UpstreamError;
+use crate::places::Place;
 use crate::provider::InFlight;
 
 /// What a request keeps for as long as it is under way.
 pub(super) struct Hold {
     pub(super) in_flight: InFlight,
+    pub(super) _place: Option<Place>,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) pools: Rc<Pools>,
     pub(super) share: Share,

@@ -122,7 +122,7 @@ impl Supervisor {
         }
         let end = self.serve(running, course).await;
         self.provider.set_health(Health::Down);
-        self.provider.set_queued(0);
+        self.provider.set_queued(0, 0);
         self.shared.update(|state| {
             state.pid = None;
             state.port = None;
@@ -200,7 +200,7 @@ impl Supervisor {
     fn take_over(&self, running: &Running, settings: &EngineSettings) -> Option<Arc<Endpoint>> {
         self.shared.next_process();
         let before = match Endpoint::loopback(running.port) {
-            Ok(endpoint) => Some(self.provider.set_endpoint(endpoint)),
+            Ok(endpoint) => Some(self.provider.set_endpoint(endpoint.with_slots(settings.slots))),
             Err(error) => {
                 tracing::error!(%error, "engine's own address was refused");
                 None

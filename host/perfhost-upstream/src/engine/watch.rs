@@ -31,7 +31,8 @@ pub(super) async fn watch(port: u16, slots: u32, shared: Arc<EngineShared>, prov
                 heard_at = Instant::now();
                 if status.is_success() {
                     let reading = EngineMetrics::parse(&String::from_utf8_lossy(&body), slots);
-                    provider.set_queued(reading.requests_deferred);
+                    let idle_slots = reading.slots.saturating_sub(reading.slots_busy);
+                    provider.set_queued(reading.requests_deferred, idle_slots);
                     shared.note_metrics(reading);
                 }
             }

@@ -6,6 +6,7 @@
 mod exchange;
 mod health;
 mod http2;
+mod places;
 mod pool;
 mod server;
 

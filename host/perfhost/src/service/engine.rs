@@ -210,9 +210,11 @@ impl ManagedEngine {
         let Some(figures) = self.engine.state().metrics else { return };
         let scope = Scope::provider(&self.provider);
         telemetry.gauge(metric::ENGINE_SLOTS_BUSY, &scope, f64::from(figures.slots_busy));
-        telemetry.gauge(metric::ENGINE_REQUESTS_DEFERRED, &scope, f64::from(figures.requests_deferred));
+        let provider = fleet.provider(&self.provider);
+        let waiting = provider.as_ref().map_or(figures.requests_deferred, |provider| provider.queued());
+        telemetry.gauge(metric::ENGINE_REQUESTS_DEFERRED, &scope, f64::from(waiting));
         // The timings in its answers are fresher than its own average; that serves until there is one.
-        let timed = fleet.provider(&self.provider).map_or(0.0, |provider| provider.recent().tokens_per_second);
+        let timed = provider.map_or(0.0, |provider| provider.recent().tokens_per_second);
         let speed = if timed > 0.0 { f64::from(timed) } else { figures.predicted_tps };
         if speed > 0.0 {
             telemetry.gauge(metric::ENGINE_TOKENS_PER_SECOND, &scope, speed);

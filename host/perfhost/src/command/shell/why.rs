@@ -64,7 +64,7 @@ fn judge(current: &Value, scope: &str) -> Value {
     for (name, where_, words) in [
         ("time_to_first_token_ms", scope, "ms to the first token"),
         ("time_per_output_token_ms", scope, "ms for each further token"),
-        ("engine_requests_deferred", provider, "requests wait inside the engine for a slot"),
+        ("engine_requests_deferred", provider, "requests wait for a slot of the engine"),
         ("cache_hit_rate", scope, "of cacheable requests are answered from the cache (share)"),
     ] {
         if let Some(value) = mean(name, where_) {
