@@ -2,6 +2,9 @@
 //!
 //! A strategy cannot fail a request: every answer of its is checked, and the host's own plan is always at hand. One that
 //! is over its budget or fails in most of its calls is no longer asked (demoted) and keeps tuning through knobs.
+//!
+//! The budget is one of processor time, like the limits of the sandbox: an engine that keeps all cores busy takes the
+//! processor away in the midst of a plan, and that is not the strategy's doing.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -10,6 +13,7 @@ use perfhost_strategy::generation::Demotion;
 use perfhost_strategy::plan::PlanRequest;
 use perfhost_strategy::{Candidate, Plan, StrategyError};
 use perfhost_upstream::{ProviderKind, TargetRef};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::protocol::openai::Asked;
 use crate::worker::View;
@@ -64,14 +68,16 @@ pub(crate) fn plan(view: &View, request: &PlanRequest, targets: &[TargetRef], ti
         timed();
         return plan;
     }
+    let since = view.watch.is_unsure().then(processor_time);
     let asked = generation.strategy.plan(request, &candidates);
+    let used = since.map(|since| processor_time().saturating_sub(since));
     let nanoseconds = timed();
     let is_busy = matches!(asked, Err(StrategyError::Busy { .. }));
     let checked = asked.map_err(|error| error.to_string()).and_then(|plan| match plan.defect(candidates.len()) {
         None => Ok(plan),
         Some(defect) => Err(format!("plan gave an invalid answer: {defect}")),
     });
-    let is_overrun = Duration::from_nanos(nanoseconds) > budget;
+    let is_overrun = Duration::from_nanos(nanoseconds).min(used.unwrap_or(Duration::MAX)) > budget;
     let is_failure = checked.is_err() && !is_busy;
     generation.planning.count(nanoseconds, is_failure, is_overrun);
     if let Some(why) = view.watch.note(is_failure, is_overrun, budget)
@@ -121,7 +127,19 @@ fn candidate(view: &View, target: TargetRef) -> Candidate {
     }
 }
 
+/// Processor time that this thread has used.
+fn processor_time() -> Duration {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), used.tv_nsec.unsigned_abs() as u32)
+}
+
 impl Watch {
+    /// Whether a call was over the budget lately. Only then is processor time asked for: twice that costs about as much as
+    /// a plan, and what takes no time on the wall takes none of the processor's.
+    fn is_unsure(&self) -> bool {
+        self.overruns.get() != 0
+    }
+
     /// Notes one call; why the strategy should be demoted, if it should.
     fn note(&self, is_failure: bool, is_overrun: bool, budget: Duration) -> Option<Demotion> {
         if self.budget.replace(budget) != budget {

@@ -83,7 +83,7 @@ pub struct PlanningCounts {
     pub calls: u64,
     /// Calls that failed; the host's own plan served.
     pub failures: u64,
-    /// Calls that took longer than the budget.
+    /// Calls that took more of the processor's time than the budget.
     pub overruns: u64,
     /// Time in plan calls in all.
     pub nanoseconds: u64,

@@ -215,7 +215,7 @@ knobs! {
     CacheCapacity = "cache_capacity_bytes", Global, "bytes", IntegerRange(0, 1 << 40), Integer(64 << 20), Step::Factor(4.0), false, Medium,
         "Memory for cached answers; 0 switches the cache off.";
     PlanBudget = "plan_budget_us", Global, "us", IntegerRange(1, 100_000), Integer(50), Step::Factor(2.0), false, Low,
-        "Time a strategy may take to plan one request before it is demoted to tuning.";
+        "Processor time a strategy may take to plan one request before it is demoted to tuning.";
     EngineSlots = "engine_slots", Provider, "count", IntegerRange(1, 64), Integer(1), Step::Factor(2.0), true, High,
         "Requests that the engine generates for at once (llama.cpp: --parallel).";
     EngineContext = "engine_context_tokens", Provider, "tokens", IntegerRange(256, 1 << 20), Integer(2_048), Step::Factor(2.0), true, High,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use perfhost_strategy::KnobId::PlanBudget;
 use perfhost_strategy::generation::Demotion;
 use perfhost_strategy::{Generation, Plan, StrategyError};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::support::{Double, FakeProvider, Host, chat_answer, fixed_chat};
 
@@ -40,13 +41,20 @@ async fn nonsense_is_not_followed() {
     }
 }
 
+/// Keeps the processor busy for so long.
+fn work(time: Duration) {
+    let now = || clock_gettime(ClockId::ThreadCPUTime);
+    let begun = now();
+    while now() - begun < Timespec::try_from(time).expect("a short time") {}
+}
+
 /// A strategy that takes at least 100 µs for each plan, and how often it was asked.
 fn slow() -> (Double, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
     let slow = Double::planning(move |asked, candidates| {
         counted.fetch_add(1, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_micros(100));
+        work(Duration::from_micros(100));
         Ok(Plan::default_for(asked, candidates))
     });
     (slow, calls)
@@ -77,7 +85,7 @@ async fn one_that_is_always_over_its_budget_is_no_longer_asked() {
 #[tokio::test]
 async fn a_budget_of_its_own_holds_where_it_is_less_than_the_knobs() {
     let slow = Double::planning(|asked, candidates| {
-        std::thread::sleep(Duration::from_micros(100));
+        work(Duration::from_micros(100));
         Ok(Plan::default_for(asked, candidates))
     });
     let provider = FakeProvider::answering(&chat_answer("hi")).await;
@@ -113,15 +121,14 @@ async fn one_that_was_too_slow_is_asked_again_when_the_budget_rises_or_it_is_swa
 
 #[tokio::test]
 async fn one_that_is_over_its_budget_now_and_then_stays_in_charge() {
-    // Long enough that a busy machine makes no other call late.
-    const BUDGET_US: i64 = 50_000;
+    const BUDGET_US: i64 = 5_000;
     thread_local! {
         // Of each worker, as it is each worker that judges what it sees.
         static CALLS: Cell<usize> = const { Cell::new(0) };
     }
     let uneven = Double::planning(move |asked, candidates| {
         if CALLS.replace(CALLS.get() + 1).is_multiple_of(4) {
-            std::thread::sleep(Duration::from_millis(60));
+            work(Duration::from_millis(10));
         }
         Ok(Plan::default_for(asked, candidates))
     });
@@ -130,6 +137,19 @@ async fn one_that_is_over_its_budget_now_and_then_stays_in_charge() {
     ask_often(&host).await;
     let planning = &host.services.generation.load().planning;
     assert!(planning.read().overruns >= 60 && !planning.is_demoted(), "{:?}", planning.read());
+}
+
+#[tokio::test]
+async fn one_that_was_kept_off_the_processor_stays_in_charge() {
+    let waiting = Double::planning(|asked, candidates| {
+        std::thread::sleep(Duration::from_millis(6));
+        Ok(Plan::default_for(asked, candidates))
+    });
+    let provider = FakeProvider::answering(&chat_answer("hi")).await;
+    let host = Host::before(provider.address).strategy(waiting).knob(PlanBudget, 3_000).start();
+    ask_often(&host).await;
+    let read = host.services.generation.load().planning.read();
+    assert!(read.overruns > 0 && read.overruns < 50 && !read.is_demoted, "{read:?}");
 }
 
 #[tokio::test]
