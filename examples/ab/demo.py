@@ -2,11 +2,11 @@
 """Two strategies meet on the live traffic of eight clients; the better one is found, put in service and confirmed.
 
     python3 examples/ab/demo.py target/release/perfhost
-    python3 examples/ab/demo.py target/release/perfhost --objective goodput --slo-token 45ms --slo-ttft 1m
+    python3 examples/ab/demo.py target/release/perfhost --objective goodput --slo-token 55ms --slo-ttft 1m
     python3 examples/ab/demo.py target/release/perfhost --b conservative --max-duration 12m
 
 The first asks for tokens per second of all clients together; the second for answers whose tokens follow each other within
-45 ms, which fewer at once do better; the third for a difference where there is none. What follows the program is given to
+55 ms, which fewer at once do better; the third for a difference where there is none. What follows the program is given to
 `perfhost ab start`. Needs what `perfhost setup` fetches. Standard library only. Takes some minutes: arms that turn an
 engine's knobs take turns, and each turn is one observation. Ctrl-C stops everything.
 """

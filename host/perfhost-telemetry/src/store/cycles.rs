@@ -105,7 +105,7 @@ pub(super) fn read(connection: &Connection, id: u64) -> ReadResult<Option<CycleR
 /// Cycles in short, newest first, with what became of their proposals.
 pub(super) fn summaries(connection: &Connection, query: &CycleListQuery) -> ReadResult<Vec<CycleSummary>> {
     let mut select = connection.prepare_cached(
-        "SELECT record FROM cycle_summaries WHERE id < ?1 AND (?2 IS NULL OR strategy = ?2 OR strategy LIKE ?2 || '@%')
+        "SELECT record FROM cycle_summaries WHERE id < ?1 AND (?2 IS NULL OR strategy = ?2 OR substr(strategy, 1, length(?2) + 1) = ?2 || '@')
          ORDER BY id DESC LIMIT ?3",
     )?;
     let before = query.before_id.map_or(i64::MAX, signed);
