@@ -29,8 +29,10 @@ TOKENS = 16
 INCUMBENT, CHALLENGER = "conservative", "aggressive"
 SERVING = ["--plugin", INCUMBENT, "--model", "gemma-3-270m", "--listen", f"127.0.0.1:{PORT}", "--interval-ms", "1000",
            "--no-discovery", "--log", "warn"]
+# With its usual two seconds for a first token it would add slots too, if fewer than its challenger.
+CONFIGURATION = "[parameters.conservative]\ntarget_ttft_p95_ms = 8000\n"
 # Equal shares and half the traffic as holdout: for a demonstration all traffic may be at risk.
-TERMS = {"--a": INCUMBENT, "--b": CHALLENGER, "--objective": "tokens-per-second", "--settling": "3s", "--holdout": "0.5", "--confirm": "15m",
+TERMS = {"--a": INCUMBENT, "--b": CHALLENGER, "--objective": "tokens-per-second", "--settling": "3s", "--pace": "3", "--holdout": "0.5", "--confirm": "15m",
          "--max-duration": "30m", "--guardrail": "error-rate:0.05"}
 
 
@@ -72,7 +74,8 @@ def main():
     program, *given = sys.argv[1:]
     terms = TERMS | dict(zip(given[::2], given[1::2], strict=True))
     with tempfile.TemporaryDirectory() as folder:
-        host = subprocess.Popen([program, *SERVING, "--data-dir", str(pathlib.Path(folder) / "data")])
+        (configuration := pathlib.Path(folder) / "perfhost.toml").write_text(CONFIGURATION)
+        host = subprocess.Popen([program, *SERVING, "--config", configuration, "--data-dir", pathlib.Path(folder) / "data"])
         counts, is_over = {"answered": 0, "failed": 0}, threading.Event()
         try:
             model = wait_until_a_model_answers(host)
