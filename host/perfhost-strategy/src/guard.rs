@@ -79,6 +79,7 @@
 
 mod compare;
 mod cooldown;
+mod handover;
 mod judge;
 mod pending;
 mod policy;
@@ -88,6 +89,7 @@ mod step;
 
 use std::collections::BTreeMap;
 
+pub use handover::Handover;
 pub use policy::{GuardPolicy, Guardrail, Limit, PolicyError};
 
 use crate::decision::{Decision, DecisionUpdate};
@@ -110,6 +112,8 @@ pub struct Guard {
     /// At most one for each scope; dropped after a few minutes.
     rests: BTreeMap<Scope, Rest>,
     cooldowns: Cooldowns,
+    /// Those of generations whose turn it is not, in an experiment.
+    cooldowns_aside: BTreeMap<u64, Cooldowns>,
 }
 
 /// What came of earlier changes.
@@ -144,6 +148,7 @@ impl Guard {
             pending: BTreeMap::new(),
             rests: BTreeMap::new(),
             cooldowns: Cooldowns::default(),
+            cooldowns_aside: BTreeMap::new(),
         }
     }
 
@@ -201,13 +206,8 @@ impl Guard {
     pub fn settled(&self, settings: &Settings) -> Settings {
         let is_in_force =
             |(scope, pending): &(&Scope, &Pending)| settings.value(pending.knob, scope) == pending.applied;
-        self.pending.iter().filter(is_in_force).fold(settings.clone(), |settled, (scope, pending)| {
-            if pending.had_own_value {
-                settled.with(pending.knob, scope, pending.before.clone())
-            } else {
-                settled.without(pending.knob, scope)
-            }
-        })
+        let in_force = self.pending.iter().filter(is_in_force);
+        in_force.fold(settings.clone(), |settled, (_, pending)| pending.without(&settled))
     }
 
     /// Decisions whose effect is not yet known, with the time each was applied (Unix time in milliseconds).

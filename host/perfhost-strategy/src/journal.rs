@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::GuardPolicy;
+use crate::guard::{GuardPolicy, Handover};
 use crate::knob::{Bounds, OfferedKnob};
 use crate::plan::FleetNames;
 use crate::{KnobId, Outcome, Proposal, Scope};
@@ -113,6 +113,8 @@ pub enum GuardCall {
     },
     /// Another strategy is in service: [`crate::Guard::forget_pending`].
     Forgot,
+    /// Another's turn in an experiment: [`crate::Guard::hand_over`].
+    HandedOver(Handover),
     /// Proposals of the host's own (an alert's), judged after the cycle's review and before the strategy's.
     Judged(Vec<Proposal>),
 }

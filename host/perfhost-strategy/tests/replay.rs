@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use perfhost_strategy::advice::{Advice, Choice};
 use perfhost_strategy::alert;
 use perfhost_strategy::decision::{CycleRecord, Decision, writable};
+use perfhost_strategy::guard::Handover;
 use perfhost_strategy::journal::{Call, GuardCall, KnobOffer, Told};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::{Hardware, Metric, Summary, metric};
@@ -149,11 +150,17 @@ fn seen(id: u64, settings: &Settings) -> Observation {
 
 /// A log of `cycles` cycles, written as the host writes it.
 fn log(strategy: &dyn Strategy, cycles: u64) -> Vec<LoggedCycle> {
-    log_with(strategy, cycles, |_| None)
+    log_with(strategy, cycles, |_| None, |_| false)
 }
 
-/// The same, in which the host asks for changes of its own, of knobs that the strategy may not turn too.
-fn log_with(strategy: &dyn Strategy, cycles: u64, own: impl Fn(u64) -> Option<Proposal>) -> Vec<LoggedCycle> {
+/// The same, in which the host asks for changes of its own, of knobs that the strategy may not turn too, and in which
+/// before some cycles a turn in an experiment begins.
+fn log_with(
+    strategy: &dyn Strategy,
+    cycles: u64,
+    own: impl Fn(u64) -> Option<Proposal>,
+    begins_turn: impl Fn(u64) -> bool,
+) -> Vec<LoggedCycle> {
     let (mut guard, mut settings) = (Guard::new(GuardPolicy::default(), 1), Settings::default());
     guard.offer(offered());
     strategy.configure(&[("step".to_owned(), "3".to_owned())], &offered()).unwrap();
@@ -163,6 +170,12 @@ fn log_with(strategy: &dyn Strategy, cycles: u64, own: impl Fn(u64) -> Option<Pr
     let mut guard_calls = vec![GuardCall::Started(GuardPolicy::default())];
     let mut logged = Vec::new();
     for id in 1..=cycles {
+        if begins_turn(id) {
+            let handover = Handover { at_ms: 1_000_000 + 5_000 * id - 1, from: 1, to: 1, is_exchange: true };
+            let ended = guard.hand_over(&handover, &settings);
+            settings = ended.settings.unwrap_or(settings);
+            guard_calls.push(GuardCall::HandedOver(handover));
+        }
         let observation = seen(id, &settings);
         let review = guard.review(&observation, &settings);
         settings = review.settings.unwrap_or(settings);
@@ -246,7 +259,7 @@ fn the_guard_lives_through_what_the_host_itself_asked_for() {
         14 => Some(asked("luck", 7)),
         _ => None,
     };
-    let log = log_with(&climber("own"), 80, own);
+    let log = log_with(&climber("own"), 80, own, |_| false);
     let of_host = |one: &&Decision| one.strategy.starts_with("alerts@");
     let applied: Vec<&Decision> =
         log.iter().flat_map(|cycle| &cycle.decisions).filter(of_host).filter(|one| one.applied.is_some()).collect();
@@ -270,6 +283,18 @@ fn the_guard_lives_through_what_the_host_itself_asked_for() {
         logged.decisions.retain(|one| !of_host(&one));
     }
     let figures = again(&deaf);
+    assert!(figures.verdicts_again < figures.verdicts, "{figures:?}");
+}
+
+#[test]
+fn the_guard_lives_through_an_experiments_turns() {
+    let mut log = log_with(&climber("own"), 80, |_| None, |id| id % 6 == 0);
+    let figures = again(&log);
+    assert!(figures.verdicts > 10 && figures.verdicts_again == figures.verdicts, "{figures:?}");
+    for logged in &mut log {
+        logged.record.guard.retain(|call| !matches!(call, GuardCall::HandedOver(_)));
+    }
+    let figures = again(&log);
     assert!(figures.verdicts_again < figures.verdicts, "{figures:?}");
 }
 

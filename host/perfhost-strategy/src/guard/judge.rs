@@ -38,6 +38,8 @@ impl Guard {
     ) -> Judgement {
         self.rests.retain(|_, rest| rest.free_at_ms.saturating_add(REST_MEMORY_MS) > seen.now_ms);
         self.cooldowns.prune(&self.policy, seen.now_ms);
+        self.cooldowns_aside.values_mut().for_each(|aside| aside.prune(&self.policy, seen.now_ms));
+        self.cooldowns_aside.retain(|_, aside| !aside.is_empty());
         let mut judgement = Judgement::default();
         for proposal in proposals {
             let id = self.next_decision_id;
@@ -94,10 +96,10 @@ impl Guard {
     ) -> Pending {
         let scope = &proposal.scope;
         let quiet_from_ms = self.rests_over(scope).map(|rest| rest.quiet_from_ms).max();
-        // A window that follows on a rest is clean; a longer one might reach back to the change before.
+        // A longer window than since then might reach back to the change before, or to another's turn.
         let fits_ms = quiet_from_ms.map_or(u64::MAX, |from_ms| seen.now_ms.saturating_sub(from_ms));
         let expected = proposal.expected.as_ref().map(|expected| expected.metric.as_str());
-        let baseline = Reading::take(&self.policy, seen, scope, fits_ms.max(self.policy.measure_ms), expected);
+        let baseline = Reading::take(&self.policy, seen, scope, fits_ms, expected);
         let mut had_own_value = settings.changed();
         let had_own_value = had_own_value.any(|(id, at, _)| id == accepted.knob && at == scope);
         let change = format!("{} of {scope} from {} to {}", proposal.name, accepted.before, accepted.applied);

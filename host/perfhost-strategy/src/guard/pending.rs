@@ -3,7 +3,7 @@
 use super::GuardPolicy;
 use super::cooldown::Turn;
 use super::reading::Reading;
-use crate::{KnobId, Proposal, Scope, Value, Verdict};
+use crate::{KnobId, Proposal, Scope, Settings, Value, Verdict};
 
 /// A change whose effect is not yet known.
 #[derive(Debug, Clone)]
@@ -58,6 +58,19 @@ impl Pending {
         Turn::new(self.knob, self.scope(), &self.before, &self.applied)
     }
 
+    /// `settings` as they were before the change.
+    pub(super) fn without(&self, settings: &Settings) -> Settings {
+        if self.had_own_value {
+            settings.with(self.knob, self.scope(), self.before.clone())
+        } else {
+            settings.without(self.knob, self.scope())
+        }
+    }
+
+    pub(super) fn taken_back(self) -> Self {
+        Self { verdict: Verdict::RolledBack, ..self }
+    }
+
     /// The change in words.
     pub(super) fn words(&self) -> String {
         format!("{} of {} from {} to {}", self.proposal.name, self.scope(), self.before, self.applied)
@@ -74,6 +87,12 @@ impl Rest {
     pub(super) fn after_disturbance(policy: &GuardPolicy, decision: u64, now_ms: u64) -> Self {
         let quiet_from_ms = now_ms.saturating_add(policy.settle_ms);
         Self { decision, quiet_from_ms, free_at_ms: quiet_from_ms.saturating_add(policy.measure_ms), is_reload: false }
+    }
+
+    /// After another's turn: changes may come at once, what they are compared with may not reach back.
+    pub(super) fn of_turn(policy: &GuardPolicy, now_ms: u64) -> Self {
+        let quiet_from_ms = now_ms.saturating_add(policy.settle_ms);
+        Self { decision: 0, quiet_from_ms, free_at_ms: now_ms, is_reload: false }
     }
 
     /// While an engine goes back to its old settings and nobody has said that it is done: one window longer.

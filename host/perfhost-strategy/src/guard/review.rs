@@ -7,7 +7,7 @@ use super::{Guard, GuardPolicy, Review};
 use crate::decision::DecisionUpdate;
 use crate::observation::metric;
 use crate::proposal::Measurement;
-use crate::{Observation, Outcome, Settings, Value, Verdict};
+use crate::{Observation, Outcome, Settings, Value};
 
 /// Where a change stands.
 enum Progress {
@@ -40,17 +40,13 @@ impl Guard {
                     review.end(pending, &why, measured, None);
                 }
                 Progress::TakenBack { why, measured, guardrail } => {
-                    review.settings = Some(if pending.had_own_value {
-                        present.with(pending.knob, &scope, pending.before.clone())
-                    } else {
-                        present.without(pending.knob, &scope)
-                    });
+                    review.settings = Some(pending.without(present));
                     self.cooldowns.start(&self.policy, pending.turn(), pending.decision, seen.now_ms);
                     // An engine that never came up with the new value still runs with the old one.
                     let has_engine_to_replace = pending.is_reload() && pending.failure.is_none();
                     let rest = if has_engine_to_replace { Rest::during_reload } else { Rest::after_disturbance };
                     self.rests.insert(scope, rest(&self.policy, pending.decision, seen.now_ms));
-                    review.end(Pending { verdict: Verdict::RolledBack, ..pending }, &why, measured, guardrail);
+                    review.end(pending.taken_back(), &why, measured, guardrail);
                 }
                 Progress::Superseded { why } => {
                     let rest = Rest::after_disturbance(&self.policy, pending.decision, seen.now_ms);
@@ -64,7 +60,13 @@ impl Guard {
 }
 
 impl Review {
-    fn end(&mut self, pending: Pending, why: &str, measured: Option<Measurement>, guardrail: Option<String>) {
+    pub(super) fn end(
+        &mut self,
+        pending: Pending,
+        why: &str,
+        measured: Option<Measurement>,
+        guardrail: Option<String>,
+    ) {
         let detail = format!("{}; {why}", pending.detail);
         if !pending.is_orphan {
             self.outcomes.push(Outcome {

@@ -113,6 +113,8 @@ impl Referee {
             GuardCall::TookEffect { decision, at_ms } => self.guard.took_effect(*decision, *at_ms),
             GuardCall::FailedToApply { decision, why } => self.guard.failed_to_apply(*decision, why),
             GuardCall::Forgot => self.guard.forget_pending(),
+            // What it took back, the settings that were seen lack.
+            GuardCall::HandedOver(handover) => drop(self.guard.hand_over(handover, &Settings::default())),
             // Their turn is after the review.
             GuardCall::Judged(_) => {}
         }

@@ -5,3 +5,4 @@ mod fixture;
 mod judging;
 mod properties;
 mod reviewing;
+mod turns;

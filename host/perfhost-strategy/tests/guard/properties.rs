@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use perfhost_strategy::decision::writable;
-use perfhost_strategy::guard::{Guard, GuardPolicy};
+use perfhost_strategy::guard::{Guard, GuardPolicy, Handover};
 use perfhost_strategy::knob::{Bounds, Step};
+use perfhost_strategy::strategy::Identity;
 use perfhost_strategy::{
     CycleRecord, Decision, DecisionUpdate, KnobId, Observation, Proposal, Scope, Settings, Value, Verdict,
 };
@@ -22,6 +23,8 @@ enum Event {
     TookEffect,
     Failed,
     Swap,
+    /// Another of three arms has its turn, with the same settings.
+    Turn(u64),
     Operator(KnobId, i64),
 }
 
@@ -79,6 +82,7 @@ fn any_cycle() -> impl Strategy<Value = Cycle> {
         4 => Just(Event::TookEffect),
         1 => Just(Event::Failed),
         1 => Just(Event::Swap),
+        1 => (0_u64..3).prop_map(Event::Turn),
         1 => (prop::sample::select(&[KnobId::ConcurrencyLimit, KnobId::Retries]), 1_i64..10)
             .prop_map(|(id, value)| Event::Operator(id, value)),
     ];
@@ -113,6 +117,7 @@ fn play(cycles: Vec<(Event, CycleRecord)>) -> Log {
     let mut guard = Guard::new(GuardPolicy::default(), 1);
     guard.offer(offered());
     let mut settings = Settings::default();
+    let mut turn = 0;
     let mut log =
         Log { cycles: Vec::new(), decisions: Vec::new(), updates: Vec::new(), settings: Vec::new(), open: Vec::new() };
     for (event, mut record) in cycles {
@@ -122,12 +127,20 @@ fn play(cycles: Vec<(Event, CycleRecord)>) -> Log {
             Event::TookEffect => open.iter().for_each(|id| guard.took_effect(*id, record.at_ms - 500)),
             Event::Failed => open.iter().for_each(|id| guard.failed_to_apply(*id, "no memory")),
             Event::Swap => guard.forget_pending(),
+            Event::Turn(to) => {
+                let from = std::mem::replace(&mut turn, *to);
+                let handover = Handover { at_ms: record.at_ms, from, to: *to, is_exchange: true };
+                let ended = guard.hand_over(&handover, &settings);
+                settings = ended.settings.unwrap_or(settings);
+                log.updates.extend(ended.updates);
+            }
             Event::Operator(id, value) => settings = settings.with(*id, &Scope::global(), Value::Integer(*value)),
         }
         let review = guard.review(&record.observation, &settings);
         settings = review.settings.unwrap_or(settings);
         log.updates.extend(review.updates);
-        let judgement = guard.judge(&record.observation, &settings, record.id, &identity(), record.proposals.clone());
+        let arm = Identity { version: turn.to_string(), ..identity() };
+        let judgement = guard.judge(&record.observation, &settings, record.id, &arm, record.proposals.clone());
         assert_eq!(judgement.decisions.len(), record.proposals.len());
         assert_eq!(judgement.outcomes.len(), record.proposals.len());
         settings = judgement.settings.unwrap_or(settings);
@@ -200,13 +213,20 @@ fn the_histories_are_lively_enough_to_prove_something() {
             *seen.entry(if decision.verdict == Verdict::Refused { "refused" } else { "taken" }).or_default() += 1;
         }
         for update in &log.updates {
-            let ends =
-                ["superseded", "rolled back, it", "rolled back: ", "not enough", "not comparable", "no guardrail"];
+            let ends = [
+                "superseded",
+                "its turn",
+                "rolled back, it",
+                "rolled back: ",
+                "not enough",
+                "not comparable",
+                "no guardrail",
+            ];
             let end = ends.into_iter().find(|end| update.detail.contains(end));
             *seen.entry(end.unwrap()).or_default() += 1;
         }
     }
-    assert_eq!(seen.len(), 8, "{seen:?}");
+    assert_eq!(seen.len(), 9, "{seen:?}");
     assert!(seen.values().all(|count| *count >= 5), "{seen:?}");
 }
 
@@ -249,10 +269,13 @@ proptest! {
     fn no_knob_is_turned_again_the_same_way_during_its_cooldown(history in any_history()) {
         let log = run(&history);
         let of = |id: u64| log.decisions.iter().find(|decision| decision.id == id).unwrap();
-        let taken_back = log.updates.iter().filter(|update| update.verdict == Verdict::RolledBack);
+        // What a turn's end took back before anybody saw its effect may be tried again, and so may what another arm tried.
+        let is_shown = |update: &&DecisionUpdate| !update.detail.contains("its turn in an experiment ended");
+        let taken_back = log.updates.iter().filter(|update| update.verdict == Verdict::RolledBack).filter(is_shown);
         for first in taken_back.map(|update| of(update.id)) {
             let same = |other: &&Decision| {
-                let is_same_knob = (&other.proposal.name, &other.proposal.scope) == (&first.proposal.name, &first.proposal.scope);
+                let of = |one: &Decision| (one.strategy.clone(), one.proposal.name.clone(), one.proposal.scope.clone());
+                let is_same_knob = of(other) == of(first);
                 is_same_knob && other.id > first.id && other.at_ms < first.at_ms + 60_000 && way(other) == way(first)
             };
             let again = log.decisions.iter().filter(|other| other.verdict != Verdict::Refused).find(same);

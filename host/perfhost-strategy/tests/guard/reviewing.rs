@@ -10,7 +10,7 @@ use crate::fixture::{Host, Traffic, limit, proposal, slots};
 const STEADY: Traffic = Traffic::STEADY;
 
 /// The end of a live change (settled and measured after 13 s) under `after`.
-fn ended(host: &mut Host, after: Traffic) -> DecisionUpdate {
+pub(crate) fn ended(host: &mut Host, after: Traffic) -> DecisionUpdate {
     assert_eq!(host.review_after(12, after), Review::default());
     let mut review = host.review_after(1, after);
     assert_eq!((review.updates.len(), review.outcomes.len()), (1, 1));

@@ -6,12 +6,13 @@
 //! - [`automatic`]: continuous mode
 //! - [`running`]: one experiment under way
 //! - [`record`]: what is kept of each; [`trail`], [`classes`]: parts of that
-//! - [`findings`]: what was learned, by workload class and machine
+//! - [`findings`]: what was learned, by workload class and machine; [`decided`]: what the configured one came to
 //! - [`report`]: an experiment told to people and programs
 
 mod arms;
 mod automatic;
 mod classes;
+mod decided;
 mod error;
 mod findings;
 mod record;
@@ -152,22 +153,24 @@ impl Experiments {
         self.begin_in(&mut self.state.lock(), request, false)
     }
 
-    /// What the configuration asks for from the start, unless an experiment of an earlier run goes on.
+    /// What the configuration asks for from the start, unless an experiment of an earlier run goes on or has answered it.
     pub fn begin_configured(&self) {
-        let ab = self.parts.config.lock().ab.clone();
-        let arms: Vec<ArmRequest> = ab.iter().cloned().map(ArmRequest::Named).collect();
-        if arms.is_empty() || self.state.lock().running.is_some() {
+        let config = self.parts.config.lock().clone();
+        if config.ab.is_empty() || self.state.lock().running.is_some() {
             return;
         }
-        if let Some(promotion) = self.parts.strategies.promotion().filter(|promotion| promotion.ab == ab) {
-            let (experiment, strategy) = (promotion.experiment, &promotion.strategy);
+        let request = decided::configured(&config.ab);
+        let digests: Vec<String> = config.ab.iter().filter_map(|arm| self.parts.strategies.digest_of(arm)).collect();
+        let decided = decided::read(&self.parts.store).filter(|decided| decided.answers(&request, &digests));
+        if let Some(decided) = decided.filter(|_| !config.is_fresh) {
+            let (experiment, ending) = (decided.experiment, decided.ending);
             info!(
                 experiment,
-                strategy, "the configured experiment was decided in an earlier run; --fresh begins it again"
+                ending, "the configured experiment was decided in an earlier run; --fresh begins it again"
             );
             return;
         }
-        if let Err(error) = self.begin(StartRequest { arms, ..StartRequest::default() }) {
+        if let Err(error) = self.begin(request) {
             warn!(%error, "the experiment was not started");
         }
     }
@@ -183,7 +186,7 @@ impl Experiments {
         // Terms that can be wrong by themselves are looked at before anything is loaded.
         request.objective(0.0)?;
         request.guardrails()?;
-        let arms = arms::enlist(&self.parts.strategies, &request, &self.parts.settings.load(), &offered)?;
+        let arms = arms::enlist(&self.parts.strategies, &request, &self.parts.tuner.settled(), &offered)?;
         let surroundings = self.parts.tuner.surroundings();
         let settling = self.parts.tuner.settling().measured(&surroundings);
         let started = terms::spec(&request, &arms, &self.parts.telemetry, settling)
@@ -276,6 +279,7 @@ impl Experiments {
             }
             let record = running.end(&self.parts, now_ms);
             findings::keep(&self.parts.store, &record);
+            decided::keep(&self.parts.store, &record);
             let is_promoted = |verdict: &Verdict| matches!(verdict, Verdict::Promote { arm, .. } if *arm != CONTROL);
             if record.is_automatic && record.experiment.verdict().is_some_and(is_promoted) {
                 state.spent.promoted();

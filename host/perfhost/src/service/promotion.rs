@@ -25,8 +25,6 @@ pub struct Promotion {
     pub experiment: u64,
     /// The plugins that the configuration named.
     pub plugins: Vec<String>,
-    /// Of these, the arms of a configured experiment.
-    pub ab: Vec<String>,
     /// SHA-256 of the one that the configuration puts in service.
     pub configured: String,
     /// The winner, as `name@version`.
@@ -138,7 +136,6 @@ mod tests {
         Promotion {
             experiment,
             plugins: vec!["balanced".to_owned()],
-            ab: Vec::new(),
             configured: "c".to_owned(),
             strategy: "aggressive@0.1.0".to_owned(),
             digest: "d".to_owned(),

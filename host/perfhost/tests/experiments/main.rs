@@ -1,6 +1,7 @@
 //! Whole experiments on a whole host: from the request that starts one to what is in service afterwards.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test says where")]
 
+mod configured;
 #[path = "../support/host.rs"]
 mod host;
 mod load;

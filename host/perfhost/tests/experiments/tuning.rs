@@ -12,7 +12,7 @@ use crate::provider::Provider;
 use crate::start;
 
 /// Two versions of the guest that asks for what it is told to: it says that it turns nothing, so both serve at once.
-fn versions(folder: &Path) -> [String; 2] {
+pub(crate) fn versions(folder: &Path) -> [String; 2] {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let target = ["--target", "wasm32-unknown-unknown", "--target-dir", "target/guests"];
     let arguments = ["build", "--quiet", "--profile", "guest", "-p", "guest-versioned"];
@@ -44,8 +44,8 @@ fn both_arms_tune_while_both_serve_and_a_replay_finds_what_each_did() {
     let provider = Provider::start(|_| true);
     let host = Running::start_as(&provider.url(), |raw, _| {
         raw.tuning.interval_ms = Some(500);
-        // What one arm tuned is not to hold the other up for longer than its turn takes.
-        raw.tuning.guard = Some(GuardPolicy { settle_ms: 100, measure_ms: 500, ..GuardPolicy::default() });
+        // No change is measured before the turn of the arm that made it ends, and the other arm need not wait for it.
+        raw.tuning.guard = Some(GuardPolicy { settle_ms: 600_000, ..GuardPolicy::default() });
         let ask = [("ask".to_owned(), perfhost_strategy::Value::Text("retries=3".to_owned()))];
         raw.parameters.insert("versioned".to_owned(), ask.into());
     });
@@ -65,6 +65,9 @@ fn both_arms_tune_while_both_serve_and_a_replay_finds_what_each_did() {
     for version in ["versioned@1.0.0", "versioned@2.0.0"] {
         load.wait_for(version);
     }
+    let decisions = host.get("/api/decisions?limit=1000")["decisions"].as_array().unwrap().clone();
+    let is_over = |one: &&Value| one["detail"].as_str().unwrap().ends_with("its turn in an experiment ended");
+    assert!(decisions.iter().any(|one| is_over(&one)), "{decisions:#?}");
     host.post(&format!("/api/experiments/{}/stop", status["id"]), "application/json", b"{}");
     load.stop();
 

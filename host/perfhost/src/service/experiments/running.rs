@@ -289,7 +289,6 @@ impl Running {
         Some(Promotion {
             experiment: self.record.id,
             plugins: config.plugins.clone(),
-            ab: config.ab.clone(),
             configured: parts.strategies.configured(),
             strategy: arm.enlisted.label(),
             digest: arm.enlisted.digest().to_owned(),

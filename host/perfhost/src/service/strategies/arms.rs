@@ -89,6 +89,12 @@ impl Strategies {
         self.generations.release();
     }
 
+    /// SHA-256 of the plugin that is meant by this name or address now, in hexadecimal; `None` where it cannot be had.
+    pub fn digest_of(&self, name: &str) -> Option<String> {
+        let source = StrategySource::Named { name: name.to_owned(), digest: None };
+        self.plugin_of(&source).ok().map(|plugin| plugin.provenance.digest.hex())
+    }
+
     /// The plugin that is meant, if it is let in: from the shelf, or read and fetched anew.
     fn plugin_of(&self, source: &StrategySource) -> Result<Plugin, SwapError> {
         let StrategySource::Named { name, digest: expected } = source else { return self.loader.read(source) };

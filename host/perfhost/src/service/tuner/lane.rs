@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use perfhost_strategy::guard::Handover;
 use perfhost_strategy::journal::GuardCall;
 use perfhost_strategy::{Generation, Settings, Shared};
 use tracing::warn;
 
-use super::{State, Tuner};
+use super::{State, Tuner, now_ms};
 
 /// Failures in a row after which an arm has shown that it cannot tune.
 const MOST_FAILURES: u32 = 3;
@@ -36,13 +37,19 @@ impl Tuner {
     /// service. Returns the host's settings as the lane before leaves them. Blocks while a cycle runs.
     pub fn take_turn(&self, lane: Option<Lane>, settings: Option<Settings>) -> Settings {
         let mut state = self.state.lock();
-        let left = (*self.settings.load()).clone();
+        let is_given = settings.is_some();
+        let settings = settings.filter(|settings| !settings.changed().eq(self.settings.load().changed()));
+        let left = if is_passed_on(&state.turn, lane.as_ref(), is_given, settings.is_some()) {
+            self.hand_over(&mut state, lane.as_ref(), is_given)
+        } else {
+            (*self.settings.load()).clone()
+        };
         self.wishes.set_refused(lane.is_some());
         state.turn = Turn { lane, ..Turn::default() };
         let generation = self.subject(&state);
         self.follow(&mut state, &generation);
-        if let Some(mut settings) = settings.filter(|settings| !settings.changed().eq(left.changed())) {
-            settings.version = left.version + 1;
+        if let Some(mut settings) = settings {
+            settings.version = self.settings.load().version + 1;
             self.apply(settings);
         }
         if state.turn.lane.is_none() {
@@ -50,6 +57,35 @@ impl Tuner {
             self.keep_settled(&state);
         }
         left
+    }
+
+    /// The guard goes on to the next turn. Returns the host's settings as the turn before leaves them.
+    fn hand_over(&self, state: &mut State, to: Option<&Lane>, is_exchange: bool) -> Settings {
+        let present = self.settings_of(state);
+        let from = self.subject(state);
+        let to = to.map_or_else(|| self.generation.load(), |lane| lane.generation.clone());
+        let handover = Handover { at_ms: now_ms(), from: from.number, to: to.number, is_exchange };
+        let ended = state.guard.hand_over(&handover, &present);
+        state.guard_told.push(GuardCall::HandedOver(handover));
+        state.awaiting_engine.clear();
+        for update in ended.updates {
+            self.log_update(&update);
+            self.store.update_decision(update);
+        }
+        self.learn(&from.strategy, &ended.outcomes);
+        match ended.settings {
+            Some(settings) if is_exchange => settings,
+            Some(settings) => {
+                self.apply_for(state, settings);
+                (*self.settings.load()).clone()
+            }
+            None => (*self.settings.load()).clone(),
+        }
+    }
+
+    /// The host's settings without changes whose effect is not yet known: what arms begin with.
+    pub fn settled(&self) -> Settings {
+        self.state.lock().guard.settled(&self.settings.load())
     }
 
     /// What the lane's strategy failed of, when it failed again and again.
@@ -105,6 +141,14 @@ impl Tuner {
             state.turn.failed = Some(format!("{name} failed {} times: {cause}", state.turn.failures));
         }
     }
+}
+
+/// Whether other settings are turned from here on. When an experiment begins or ends they may stay as they are, and what is
+/// pending goes on being watched; where arms take turns with the host's they are another's even when they are equal.
+fn is_passed_on(before: &Turn, next: Option<&Lane>, is_given: bool, is_changed: bool) -> bool {
+    let own = |lane: Option<&Lane>| lane.and_then(|lane| lane.own.as_ref().map(Arc::as_ptr));
+    let is_between_arms = before.lane.is_some() && next.is_some();
+    is_changed || (is_between_arms && is_given) || own(before.lane.as_ref()) != own(next)
 }
 
 impl Turn {
