@@ -154,7 +154,7 @@ def least_evidence(p, slower, faster):
         at_most, below = int((slower <= x).sum()), int((faster < x).sum())
         return scipy.special.logsumexp([
             np.log(share * density) + ratio(at_most, len(slower), -tilts * ours) + ratio(below, len(faster), tilts * theirs)
-            for ours, theirs, share in [(0.5, 0.5, 0.6), (1.0, 0.0, 0.2), (0.0, 1.0, 0.2)]
+            for ours, theirs, share in [(0.5, 0.5, 0.4), (0.35, 0.65, 0.35), (0.0, 1.0, 0.2), (1.0, 0.0, 0.05)]
         ])
 
     return float(min(evidence(x) for x in np.unique(np.concatenate([slower, faster]))))
