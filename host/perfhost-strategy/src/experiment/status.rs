@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::arm::CONTROL;
 use super::comparison::Comparison;
 use super::confirmation::{Confirmed, WINNER};
 use super::measure::Measure;
@@ -208,6 +209,7 @@ impl Experiment {
             (Some(Verdict::Promote { .. }), Some(Confirmed::Kept { why })) => {
                 format!("{serving} stays in service: {why}")
             }
+            (Some(Verdict::Promote { arm: CONTROL, .. }), _) => format!("{serving} is better and stays"),
             (Some(Verdict::Promote { .. }), _) => format!("{serving} is in service"),
             (Some(Verdict::NoDifference), _) => format!("no difference worth a change; {serving} stays"),
             (Some(Verdict::Inconclusive { why } | Verdict::Stopped { why }), _) => format!("{serving} stays: {why}"),

@@ -94,6 +94,8 @@ fn the_reverse_keeps_the_incumbent() {
     let status = until_over(&host, &status["id"]);
     assert_eq!((&status["ending"], &status["verdict"]["arm"]), (&json!("incumbent-better"), &json!(0)), "{status:#}");
     assert_eq!(retries(&host), 3);
+    let report = host.text(&format!("/api/experiments/{}/report?format=text", status["id"]));
+    assert!(report.contains("is better in goodput and stays in service: "), "{report}");
 
     let harmful = start(&host, json!({ "arms": arms, "objective": "latency-p95", "guardrails": ["error-rate:0.05"] }));
     let status = until_over(&host, &harmful["id"]);

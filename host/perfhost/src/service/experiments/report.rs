@@ -11,7 +11,7 @@ use perfhost_gateway::ReportFormat;
 use perfhost_strategy::experiment::metric::Scale;
 use perfhost_strategy::experiment::statistics::{Level, OnlineBound};
 use perfhost_strategy::experiment::status::Effect;
-use perfhost_strategy::experiment::{Confirmed, Experiment, Metric, Phase, Regime, Slo, Unit, Verdict};
+use perfhost_strategy::experiment::{CONTROL, Confirmed, Experiment, Metric, Phase, Regime, Slo, Unit, Verdict};
 use serde_json::{Value, json};
 
 use super::automatic::FALSE_PROMOTIONS;
@@ -206,12 +206,25 @@ fn outcome(record: &Record, next: &str) -> String {
     let spec = experiment.spec();
     match (experiment.phase(), experiment.verdict()) {
         (Phase::Running, _) => "The arms are being compared.".to_owned(),
-        (_, Some(Verdict::Promote { arm, gain, .. })) if *arm != 0 => {
+        (_, Some(Verdict::Promote { arm, gain, .. })) if *arm != CONTROL => {
             let change = change(&spec.objective.metric, spec.objective.metric.change(*gain));
             let metric = spec.objective.metric.name();
             format!(
                 "{} was promoted: {metric} changed by {change}, with a probability of error of at most {}. {next}.",
                 spec.arms[*arm].name,
+                print::percent(spec.level.probability())
+            )
+        }
+        (_, Some(Verdict::Promote { .. })) => {
+            let metric = &spec.objective.metric;
+            let effects = experiment.status().effects;
+            let changes = effects.iter().filter_map(|effect| Some((&effect.challenger, effect.change?)));
+            let changes = changes.map(|(challenger, by)| format!("{challenger} changed it by {}", change(metric, by)));
+            format!(
+                "{} is better in {} and stays in service: {}. The probability of error is at most {}.",
+                spec.arms[CONTROL].name,
+                metric.name(),
+                changes.collect::<Vec<_>>().join(", "),
                 print::percent(spec.level.probability())
             )
         }
