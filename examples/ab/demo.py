@@ -7,8 +7,9 @@
 
 The first asks for tokens per second of all clients together; the second for answers whose tokens follow each other within
 55 ms, which fewer at once do better; the third for a difference where there is none. What follows the program is given to
-`perfhost ab start`. Needs what `perfhost setup` fetches. Standard library only. Takes some minutes: arms that turn an
-engine's knobs take turns, and each turn is one observation. Ctrl-C stops everything.
+`perfhost ab start`, each flag with its value. Needs what `perfhost setup` fetches. Standard library only. Takes some minutes:
+arms that turn an engine's knobs take turns, and each turn is one observation. Ctrl-C stops everything. `prove.py` beside it
+runs all three and says whether they ended as they should.
 """
 
 import itertools
@@ -32,8 +33,8 @@ SERVING = ["--plugin", INCUMBENT, "--model", "gemma-3-270m", "--listen", f"127.0
 # With its usual two seconds for a first token it would add slots too, if fewer than its challenger.
 CONFIGURATION = "[parameters.conservative]\ntarget_ttft_p95_ms = 8000\n"
 # Equal shares and half the traffic as holdout: for a demonstration all traffic may be at risk.
-TERMS = {"--a": INCUMBENT, "--b": CHALLENGER, "--objective": "tokens-per-second", "--settling": "3s", "--pace": "3", "--holdout": "0.5", "--confirm": "15m",
-         "--max-duration": "30m", "--guardrail": "error-rate:0.05"}
+TERMS = {"--a": INCUMBENT, "--b": CHALLENGER, "--objective": "tokens-per-second", "--settling": "3s", "--pace": "3",
+         "--holdout": "0.5", "--confirm": "15m", "--max-duration": "30m", "--guardrail": "error-rate:0.05"}
 
 
 def ask(path, body=None):
@@ -70,9 +71,9 @@ def client(model, number, counts, is_over):
                 print(f"a request failed: {error}", file=sys.stderr)
 
 
-def main():
-    program, *given = sys.argv[1:]
-    terms = TERMS | dict(zip(given[::2], given[1::2], strict=True))
+def run(program, given):
+    """One whole experiment, on the terms `given` in place of the usual ones. How it ended, and the clients' counts."""
+    terms = TERMS | given
     with tempfile.TemporaryDirectory() as folder:
         (configuration := pathlib.Path(folder) / "perfhost.toml").write_text(CONFIGURATION)
         host = subprocess.Popen([program, *SERVING, "--config", configuration, "--data-dir", pathlib.Path(folder) / "data"])
@@ -86,7 +87,7 @@ def main():
             subprocess.run([program, "ab", "start", "--no-ramp", *itertools.chain(*terms.items()), *at_host], check=True)
             if sys.stdout.isatty():
                 subprocess.run([program, "ab", "status", *at_host], check=True)
-            while json.loads(ask("/api/experiments/1"))["phase"] != "ended":
+            while (ended := json.loads(ask("/api/experiments/1")))["phase"] != "ended":
                 time.sleep(1)
             is_over.set()
             subprocess.run([program, "ab", "report", *at_host], check=True)
@@ -94,13 +95,22 @@ def main():
             page.write_bytes(ask("/api/experiments/1/report?format=html"))
             serving = json.loads(ask("/api/strategies"))["in_service"]["name"]
             print(f"\nin service: {serving}; {counts['answered']} requests answered, {counts['failed']} failed; {page}")
-        except KeyboardInterrupt:
-            pass
+            return {"ending": ended["ending"], "in_service": serving, **counts}
         finally:
             is_over.set()
             host.terminate()
             host.wait()
-    sys.exit(1 if counts["failed"] else 0)
+
+
+def main():
+    program, *given = sys.argv[1:] or sys.exit(__doc__)
+    if len(given) % 2:
+        sys.exit(f"{given[-1]} has no value; what follows the program is pairs of a flag of `perfhost ab start` and its value")
+    try:
+        found = run(program, dict(zip(given[::2], given[1::2])))
+    except KeyboardInterrupt:
+        return
+    sys.exit(1 if found["failed"] else 0)
 
 
 if __name__ == "__main__":
