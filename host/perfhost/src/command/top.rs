@@ -2,9 +2,11 @@
 //!
 //! - `watch`: asks the host once a second, on a thread of its own, so that keys work while the host does not answer
 //! - `frame`: lays out what was found as lines of text
+//! - `sections`: the parts of a frame
 //! - `terminal`: takes the screen and gives it back
 
 mod frame;
+mod sections;
 mod terminal;
 mod watch;
 

@@ -7,18 +7,17 @@ use std::time::Duration;
 
 use perfhost_analysis::kpi::Targets;
 use perfhost_strategy::guard::GuardPolicy;
-use perfhost_strategy::knob::{Bounds, parse_value};
-use perfhost_strategy::scope::ScopeKind;
-use perfhost_strategy::{KnobId, Scope, Settings, Value};
+use perfhost_strategy::knob::Bounds;
+use perfhost_strategy::{KnobId, Scope, Settings};
 use perfhost_telemetry::Retention;
-use perfhost_upstream::{ApiKey, Endpoint, ProviderConfig, ProviderKind};
+use perfhost_upstream::ProviderConfig;
 
 use super::alerts::{self, AlertsConfig};
 use super::load::{ConfigError, Sources};
-use super::raw::{Raw, RawAuto, RawEngine, RawKnob, RawLimit, RawOtlp, RawUpstream};
+use super::raw::{Raw, RawAuto, RawEngine, RawOtlp};
 use super::sandbox::Sandbox;
 use super::trust::Trust;
-use super::{history, rules, telemetry};
+use super::{history, knobs, rules, telemetry, upstreams};
 use crate::built_in;
 use crate::service::reports::Schedule;
 
@@ -190,7 +189,7 @@ impl Config {
             parameters.entry(String::new()).or_default().extend(pairs("--param", &sources.parameters)?);
         }
         raw.targets.check().map_err(|error| ConfigError::value("targets", error.to_string()))?;
-        let (settings, from_flags) = settings(&raw.knobs, &sources.set)?;
+        let (settings, from_flags) = knobs::settings(&raw.knobs, &sources.set)?;
         let ab = raw.ab.unwrap_or_default();
         if ab.len() == 1 {
             return Err(ConfigError::value(
@@ -215,14 +214,14 @@ impl Config {
             watch: raw.watch.unwrap_or(false),
             workers: raw.workers.filter(|workers| *workers > 0).unwrap_or(cores),
             discovery: raw.discovery.unwrap_or(true),
-            upstreams: upstreams(raw.upstream, sources)?,
+            upstreams: upstreams::check(raw.upstream, sources)?,
             engine: engine(raw.engine)?,
             parameters,
             has_rules,
             settings,
             from_flags,
             is_fresh: raw.tuning.fresh.unwrap_or(false),
-            limits: limits(&raw.limits)?,
+            limits: knobs::limits(&raw.limits)?,
             interval,
             guard: raw.tuning.guard.unwrap_or_default(),
             admin_token: access.admin_token,
@@ -252,7 +251,7 @@ pub fn pairs(place: &str, given: &[String]) -> Result<Vec<(String, String)>, Con
     given.iter().map(|pair| split_pair(place, pair)).collect()
 }
 
-fn split_pair(place: &str, pair: &str) -> Result<(String, String), ConfigError> {
+pub(super) fn split_pair(place: &str, pair: &str) -> Result<(String, String), ConfigError> {
     pair.split_once('=')
         .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
         .ok_or_else(|| ConfigError::value(place, format!("{pair:?} where name=value is expected")))
@@ -273,57 +272,6 @@ fn folder(
     given
         .or_else(usual)
         .ok_or_else(|| ConfigError::value(key, format!("neither {key} nor {variable} nor HOME is set; name a folder")))
-}
-
-fn upstreams(written: Vec<RawUpstream>, sources: &Sources) -> Result<Vec<ProviderConfig>, ConfigError> {
-    let mut list: Vec<ProviderConfig> = Vec::new();
-    for (at, one) in written.into_iter().enumerate() {
-        let place = format!("upstream[{at}]");
-        let endpoint =
-            Endpoint::parse(&one.url).map_err(|error| ConfigError::value(format!("{place}.url"), error.to_string()))?;
-        let kind = match &one.kind {
-            Some(word) => word.parse().map_err(|error: String| ConfigError::value(format!("{place}.kind"), error))?,
-            None => ProviderKind::guess(&endpoint),
-        };
-        let key = match (&one.key_env, &one.key_file) {
-            (Some(variable), _) => Some(sources.variable(variable).ok_or_else(|| {
-                ConfigError::value(format!("{place}.key_env"), format!("the variable {variable} is not set"))
-            })?),
-            (None, Some(path)) => Some(std::fs::read_to_string(path).map_err(|error| {
-                ConfigError::value(format!("{place}.key_file"), format!("{}: {error}", path.display()))
-            })?),
-            (None, None) => kind.key_variable().and_then(|variable| sources.variable(variable)),
-        };
-        let name = one.name.unwrap_or_else(|| unique_name(&list, kind));
-        if name.is_empty() || name.contains('/') {
-            return Err(ConfigError::value(
-                format!("{place}.name"),
-                format!("{name:?} where a name without / is expected"),
-            ));
-        }
-        if list.iter().any(|other| other.name == name) {
-            return Err(ConfigError::value(format!("{place}.name"), format!("{name:?} is taken by another upstream")));
-        }
-        list.push(ProviderConfig {
-            name,
-            kind,
-            endpoint,
-            key: key.and_then(|key| ApiKey::new(&key)),
-            is_managed: false,
-        });
-    }
-    Ok(list)
-}
-
-fn unique_name(taken: &[ProviderConfig], kind: ProviderKind) -> String {
-    let base = kind.name();
-    let mut name = base.to_owned();
-    let mut number = 2;
-    while taken.iter().any(|other| other.name == name) {
-        name = format!("{base}-{number}");
-        number += 1;
-    }
-    name
 }
 
 fn engine(raw: RawEngine) -> Result<EngineChoice, ConfigError> {
@@ -355,14 +303,6 @@ fn otlp(raw: RawOtlp) -> Result<Option<OtlpConfig>, ConfigError> {
     Ok(Some(OtlpConfig { endpoint, interval, headers: raw.headers.into_iter().collect() }))
 }
 
-fn known_knob(place: &str, name: &str) -> Result<KnobId, ConfigError> {
-    KnobId::by_name(name).ok_or_else(|| {
-        let names = KnobId::ALL.iter().map(|id| id.name()).collect::<Vec<_>>().join(", ");
-        ConfigError::value(place, format!("no knob is called {name:?}; there are {names}"))
-    })
-}
-
-/// Start values, and which of them flags gave.
 fn auto(raw: &RawAuto) -> Result<Option<AutoPolicy>, ConfigError> {
     let budget = raw.budget.unwrap_or(0.1);
     if !(0.001..=0.5).contains(&budget) {
@@ -376,101 +316,17 @@ fn auto(raw: &RawAuto) -> Result<Option<AutoPolicy>, ConfigError> {
     Ok(raw.enabled.unwrap_or(false).then_some(policy))
 }
 
-fn settings(
-    written: &BTreeMap<String, RawKnob>,
-    set: &[String],
-) -> Result<(Settings, BTreeSet<(KnobId, Scope)>), ConfigError> {
-    let mut settings = Settings::default();
-    let mut turn = |place: String, name: &str, scope: Scope, text: &str| {
-        let id = known_knob(&place, name)?;
-        if id.knob().scope == ScopeKind::Global && scope != Scope::global() {
-            return Err(ConfigError::value(place, format!("{name} applies to the whole host, not to one provider")));
-        }
-        let value = parse_value(&id.knob().bounds, text).map_err(|message| ConfigError::value(place, message))?;
-        settings = settings.with(id, &scope, value);
-        Ok((id, scope))
-    };
-    for (key, knob) in written {
-        match knob {
-            RawKnob::Value(value) => {
-                turn(format!("knobs.{key}"), key, Scope::global(), &value.to_string())?;
-            }
-            RawKnob::Provider(table) => {
-                for (name, value) in table {
-                    turn(format!("knobs.{key}.{name}"), name, Scope::provider(key), &value.to_string())?;
-                }
-            }
-        }
-    }
-    let mut from_flags = BTreeSet::new();
-    for pair in set {
-        let (name, value) = split_pair("--set", pair)?;
-        let (name, scope) =
-            name.split_once('@').map_or((name.as_str(), Scope::global()), |(n, s)| (n, Scope::provider(s)));
-        from_flags.insert(turn(format!("--set {name}"), name, scope, &value)?);
-    }
-    Ok((settings, from_flags))
-}
-
-fn limits(written: &BTreeMap<String, RawLimit>) -> Result<BTreeMap<KnobId, Option<Bounds>>, ConfigError> {
-    let mut limits = BTreeMap::new();
-    for (name, limit) in written {
-        let place = format!("limits.{name}");
-        let id = known_knob(&place, name)?;
-        let bounds = id.knob().bounds;
-        let wrong = || {
-            let expected = bounds.expected();
-            ConfigError::value(
-                place.clone(),
-                format!("expected \"fixed\", or a narrower range or list than {expected}"),
-            )
-        };
-        let narrowed = match (limit, &bounds) {
-            (RawLimit::Word(word), _) if word == "fixed" => None,
-            (RawLimit::Range(lowest, highest), Bounds::IntegerRange(..)) => {
-                Some(Bounds::IntegerRange(*lowest as i64, *highest as i64))
-            }
-            (RawLimit::Range(lowest, highest), Bounds::NumberRange(..)) => Some(Bounds::NumberRange(*lowest, *highest)),
-            (RawLimit::Words(words), Bounds::OneOf(_)) => Some(Bounds::OneOf(words.clone())),
-            _ => return Err(wrong()),
-        };
-        if narrowed.as_ref().is_some_and(|narrowed| !is_within(narrowed, &bounds)) {
-            return Err(wrong());
-        }
-        limits.insert(id, narrowed);
-    }
-    Ok(limits)
-}
-
-fn is_within(inner: &Bounds, outer: &Bounds) -> bool {
-    let allowed = |value: Value| outer.check(&value).is_ok();
-    match inner {
-        Bounds::AnyFlag => *outer == Bounds::AnyFlag,
-        Bounds::IntegerRange(lowest, highest) => {
-            lowest <= highest && allowed(Value::Integer(*lowest)) && allowed(Value::Integer(*highest))
-        }
-        Bounds::NumberRange(lowest, highest) => {
-            lowest <= highest && allowed(Value::Number(*lowest)) && allowed(Value::Number(*highest))
-        }
-        Bounds::OneOf(words) => !words.is_empty() && words.iter().all(|word| allowed(Value::Text(word.clone()))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sources(set: &[&str]) -> Sources {
-        Sources {
-            environment: vec![("HOME".to_owned(), "/home/someone".to_owned())],
-            set: set.iter().map(|pair| (*pair).to_owned()).collect(),
-            ..Sources::default()
-        }
+    fn sources() -> Sources {
+        Sources { environment: vec![("HOME".to_owned(), "/home/someone".to_owned())], ..Sources::default() }
     }
 
     #[test]
     fn nothing_written_gives_loopback_and_the_default_strategy() {
-        let config = Config::check(Raw::default(), &sources(&[])).expect("defaults are allowed");
+        let config = Config::check(Raw::default(), &sources()).expect("defaults are allowed");
         assert!(config.listen.ip().is_loopback() && config.plugins == [built_in::DEFAULT]);
         assert_eq!(config.data_dir, PathBuf::from("/home/someone/.local/share/perfhost"));
     }
@@ -478,29 +334,11 @@ mod tests {
     #[test]
     fn listening_beyond_loopback_needs_both_secrets() {
         let raw = || Raw { listen: Some("0.0.0.0:8900".to_owned()), ..Raw::default() };
-        let error = Config::check(raw(), &sources(&[])).expect_err("no secrets").to_string();
+        let error = Config::check(raw(), &sources()).expect_err("no secrets").to_string();
         assert!(error.contains("access.admin_token") && error.contains("PERFHOST_ADMIN_TOKEN"), "{error}");
         let mut secured = raw();
         secured.access.admin_token = Some("a".to_owned());
         secured.access.api_key = Some("b".to_owned());
-        assert!(Config::check(secured, &sources(&[])).is_ok());
-    }
-
-    #[test]
-    fn knobs_are_set_for_the_host_and_for_a_provider() {
-        let config = Config::check(Raw::default(), &sources(&["retries=2", "engine_slots@local=4"])).expect("allowed");
-        assert_eq!((config.settings.retries, config.settings.engine("local").slots), (2, 4));
-        let error = Config::check(Raw::default(), &sources(&["retries@local=2"])).expect_err("global knob").to_string();
-        assert!(error.contains("whole host"), "{error}");
-    }
-
-    #[test]
-    fn a_limit_must_lie_within_the_registry() {
-        let with = |limit| {
-            let limits = [("engine_slots".to_owned(), limit)].into();
-            Config::check(Raw { limits, ..Raw::default() }, &sources(&[]))
-        };
-        assert!(with(RawLimit::Range(1.0, 8.0)).is_ok() && with(RawLimit::Word("fixed".to_owned())).is_ok());
-        assert!(with(RawLimit::Range(0.0, 8.0)).is_err() && with(RawLimit::Words(vec!["on".to_owned()])).is_err());
+        assert!(Config::check(secured, &sources()).is_ok());
     }
 }

@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod checked;
 mod history;
+mod knobs;
 pub mod load;
 mod position;
 pub mod raw;
@@ -13,6 +14,7 @@ mod rules;
 pub mod sandbox;
 mod telemetry;
 pub mod trust;
+mod upstreams;
 
 pub use checked::{AutoPolicy, Config, OtlpConfig, pairs};
 pub use load::{ConfigError, Sources, load};

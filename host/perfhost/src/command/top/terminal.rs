@@ -11,7 +11,7 @@ use crossterm::terminal::{
 };
 use crossterm::{execute, queue};
 
-use super::frame::{Line, Tone};
+use super::sections::{Line, Tone};
 use crate::command::plot::Canvas;
 
 /// Size where the terminal does not tell.

@@ -68,10 +68,7 @@ impl Tuner {
         let ended = state.guard.hand_over(&handover, &present);
         state.guard_told.push(GuardCall::HandedOver(handover));
         state.awaiting_engine.clear();
-        for update in ended.updates {
-            self.log_update(&update);
-            self.store.update_decision(update);
-        }
+        self.write_down_endings(ended.updates);
         self.learn(&from.strategy, &ended.outcomes);
         match ended.settings {
             Some(settings) if is_exchange => settings,
