@@ -3,8 +3,8 @@
 //! Engines of the same machine keep its processors busy, and a thread may wait many milliseconds for its turn. A healthy
 //! strategy must not be blamed for that. Asking for processor time costs too much to do in every call, so a call first
 //! runs to a deadline of half its limit in ticks, and only a call that is still going then is measured: it may use the
-//! other half. A runaway call ends after at most one and a half times its limit and two ticks, where calls are few 20 ms
-//! later; a call that is done in time costs nothing extra.
+//! other half. A runaway call ends after at most one and a half times its limit and two ticks, and while the ticker dozes
+//! ([`crate::ticker`]) one look later; a call that is done in time costs nothing extra.
 
 use std::sync::Arc;
 use std::time::Duration;

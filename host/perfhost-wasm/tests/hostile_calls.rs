@@ -45,6 +45,14 @@ fn endless_loops_end_at_their_limit() {
 }
 
 #[test]
+fn an_endless_loop_ends_also_after_a_pause() {
+    let strategy = hostile(&runtime(short_limits()), "plan-spin");
+    // Longer than the clock of time limits stays awake after the calls before.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(plan(&*strategy), Err(StrategyError::Timeout { call: "plan-request", limit_ms: 50 }));
+}
+
+#[test]
 fn memory_ends_at_its_limit() {
     for error in [failed_proposal("memory"), failed_plan("plan-memory")] {
         let StrategyError::OutOfMemory { asked_bytes, limit_bytes, .. } = error else { panic!("{error}") };
