@@ -1,7 +1,7 @@
 # make run    build, fetch an engine and a small model, and serve it through a strategy
 # make test   every check and test
 # make demo-ab  two strategies meet on live traffic: the better one is found, put in service and confirmed
-# make prove-ab  three such experiments whose ends are known beforehand (a quarter of an hour)
+# make prove-ab  three such experiments whose ends are known beforehand (twenty minutes)
 # make bench  the measurements, side by side with other proxies
 #
 # Each does all of its own set-up on a machine with Rust, Python 3, Node, gcc and make.

@@ -4,9 +4,9 @@
     python3 examples/ab/prove.py target/release/perfhost
 
 All answers of eight clients together come faster the more of them the engine computes at once, each single one faster the
-fewer: so each of two objectives has its winner, and a strategy beside itself has none. Takes a quarter of an hour on two
-cores. Needs what `perfhost setup` fetches, and a machine that does nothing else: an engine on two cores is slowed down by
-whatever runs beside it, in one arm's turn and not in the other's.
+fewer: so each of two objectives has its winner, and a strategy beside itself has none. Takes twenty minutes on two cores.
+Needs what `perfhost setup` fetches, and a machine that does nothing else: an engine on two cores is slowed down by whatever
+runs beside it, in one arm's turn and not in the other's.
 """
 
 import sys

@@ -89,7 +89,7 @@ mod step;
 
 use std::collections::BTreeMap;
 
-pub use handover::Handover;
+pub use handover::{Handover, Occasion};
 pub use policy::{GuardPolicy, Guardrail, Limit, PolicyError};
 
 use crate::decision::{Decision, DecisionUpdate};
@@ -112,8 +112,10 @@ pub struct Guard {
     /// At most one for each scope; dropped after a few minutes.
     rests: BTreeMap<Scope, Rest>,
     cooldowns: Cooldowns,
-    /// Those of generations whose turn it is not, in an experiment.
-    cooldowns_aside: BTreeMap<u64, Cooldowns>,
+    /// The arm whose turn it is, in an experiment.
+    arm: u32,
+    /// Cooldowns of the other arms.
+    cooldowns_aside: BTreeMap<u32, Cooldowns>,
 }
 
 /// What came of earlier changes.
@@ -148,6 +150,7 @@ impl Guard {
             pending: BTreeMap::new(),
             rests: BTreeMap::new(),
             cooldowns: Cooldowns::default(),
+            arm: 0,
             cooldowns_aside: BTreeMap::new(),
         }
     }

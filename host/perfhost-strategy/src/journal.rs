@@ -115,6 +115,11 @@ pub enum GuardCall {
     Forgot,
     /// Another's turn in an experiment: [`crate::Guard::hand_over`].
     HandedOver(Handover),
+    /// An engine runs with that turn's settings: [`crate::Guard::turn_took_effect`].
+    TurnTookEffect {
+        /// Since when, Unix time in milliseconds.
+        at_ms: u64,
+    },
     /// Proposals of the host's own (an alert's), judged after the cycle's review and before the strategy's.
     Judged(Vec<Proposal>),
 }

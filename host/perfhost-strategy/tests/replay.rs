@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use perfhost_strategy::advice::{Advice, Choice};
 use perfhost_strategy::alert;
 use perfhost_strategy::decision::{CycleRecord, Decision, writable};
-use perfhost_strategy::guard::Handover;
+use perfhost_strategy::guard::{Handover, Occasion};
 use perfhost_strategy::journal::{Call, GuardCall, KnobOffer, Told};
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::observation::{Hardware, Metric, Summary, metric};
@@ -171,7 +171,8 @@ fn log_with(
     let mut logged = Vec::new();
     for id in 1..=cycles {
         if begins_turn(id) {
-            let handover = Handover { at_ms: 1_000_000 + 5_000 * id - 1, from: 1, to: 1, is_exchange: true };
+            let handover =
+                Handover { at_ms: 1_000_000 + 5_000 * id - 1, occasion: Occasion::Turn, to: 0, is_exchange: true };
             let ended = guard.hand_over(&handover, &settings);
             settings = ended.settings.unwrap_or(settings);
             guard_calls.push(GuardCall::HandedOver(handover));

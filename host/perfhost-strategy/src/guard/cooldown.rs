@@ -82,10 +82,6 @@ impl Cooldowns {
         self.by_turn.remove(turn);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_turn.is_empty()
-    }
-
     /// Drops what ended long ago.
     pub(super) fn prune(&mut self, policy: &GuardPolicy, now_ms: u64) {
         let memory_ms = policy.cooldown_at_most_ms.saturating_mul(2);

@@ -39,7 +39,6 @@ impl Guard {
         self.rests.retain(|_, rest| rest.free_at_ms.saturating_add(REST_MEMORY_MS) > seen.now_ms);
         self.cooldowns.prune(&self.policy, seen.now_ms);
         self.cooldowns_aside.values_mut().for_each(|aside| aside.prune(&self.policy, seen.now_ms));
-        self.cooldowns_aside.retain(|_, aside| !aside.is_empty());
         let mut judgement = Judgement::default();
         for proposal in proposals {
             let id = self.next_decision_id;

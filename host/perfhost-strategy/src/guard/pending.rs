@@ -71,6 +71,13 @@ impl Pending {
         Self { verdict: Verdict::RolledBack, ..self }
     }
 
+    /// How its scope rests when it is taken back. An engine that never came up with the new value still runs with the old.
+    pub(super) fn rest_when_taken_back(&self, policy: &GuardPolicy, now_ms: u64) -> Rest {
+        let has_engine_to_replace = self.is_reload() && self.failure.is_none();
+        let rest = if has_engine_to_replace { Rest::during_reload } else { Rest::after_disturbance };
+        rest(policy, self.decision, now_ms)
+    }
+
     /// The change in words.
     pub(super) fn words(&self) -> String {
         format!("{} of {} from {} to {}", self.proposal.name, self.scope(), self.before, self.applied)
@@ -78,8 +85,8 @@ impl Pending {
 }
 
 impl Rest {
-    /// After a measured change: the window that measured it is clean already.
-    pub(super) fn after_measuring(decision: u64, quiet_from_ms: u64, now_ms: u64) -> Self {
+    /// Changes may come at once; what they are compared with may not reach back beyond `quiet_from_ms`.
+    pub(super) fn quiet_from(decision: u64, quiet_from_ms: u64, now_ms: u64) -> Self {
         Self { decision, quiet_from_ms, free_at_ms: now_ms, is_reload: false }
     }
 
@@ -87,12 +94,6 @@ impl Rest {
     pub(super) fn after_disturbance(policy: &GuardPolicy, decision: u64, now_ms: u64) -> Self {
         let quiet_from_ms = now_ms.saturating_add(policy.settle_ms);
         Self { decision, quiet_from_ms, free_at_ms: quiet_from_ms.saturating_add(policy.measure_ms), is_reload: false }
-    }
-
-    /// After another's turn: changes may come at once, what they are compared with may not reach back.
-    pub(super) fn of_turn(policy: &GuardPolicy, now_ms: u64) -> Self {
-        let quiet_from_ms = now_ms.saturating_add(policy.settle_ms);
-        Self { decision: 0, quiet_from_ms, free_at_ms: now_ms, is_reload: false }
     }
 
     /// While an engine goes back to its old settings and nobody has said that it is done: one window longer.

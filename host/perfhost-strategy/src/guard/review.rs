@@ -36,16 +36,13 @@ impl Guard {
                     if is_harmless {
                         self.cooldowns.forgive(&pending.turn());
                     }
-                    self.rests.insert(scope, Rest::after_measuring(pending.decision, quiet_from_ms, seen.now_ms));
+                    self.rests.insert(scope, Rest::quiet_from(pending.decision, quiet_from_ms, seen.now_ms));
                     review.end(pending, &why, measured, None);
                 }
                 Progress::TakenBack { why, measured, guardrail } => {
                     review.settings = Some(pending.without(present));
                     self.cooldowns.start(&self.policy, pending.turn(), pending.decision, seen.now_ms);
-                    // An engine that never came up with the new value still runs with the old one.
-                    let has_engine_to_replace = pending.is_reload() && pending.failure.is_none();
-                    let rest = if has_engine_to_replace { Rest::during_reload } else { Rest::after_disturbance };
-                    self.rests.insert(scope, rest(&self.policy, pending.decision, seen.now_ms));
+                    self.rests.insert(scope, pending.rest_when_taken_back(&self.policy, seen.now_ms));
                     review.end(pending.taken_back(), &why, measured, guardrail);
                 }
                 Progress::Superseded { why } => {

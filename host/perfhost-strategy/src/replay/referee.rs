@@ -115,6 +115,7 @@ impl Referee {
             GuardCall::Forgot => self.guard.forget_pending(),
             // What it took back, the settings that were seen lack.
             GuardCall::HandedOver(handover) => drop(self.guard.hand_over(handover, &Settings::default())),
+            GuardCall::TurnTookEffect { at_ms } => self.guard.turn_took_effect(*at_ms),
             // Their turn is after the review.
             GuardCall::Judged(_) => {}
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use perfhost_strategy::decision::writable;
-use perfhost_strategy::guard::{Guard, GuardPolicy, Handover};
+use perfhost_strategy::guard::{Guard, GuardPolicy, Handover, Occasion};
 use perfhost_strategy::knob::{Bounds, Step};
 use perfhost_strategy::strategy::Identity;
 use perfhost_strategy::{
@@ -24,7 +24,7 @@ enum Event {
     Failed,
     Swap,
     /// Another of three arms has its turn, with the same settings.
-    Turn(u64),
+    Turn(u32),
     Operator(KnobId, i64),
 }
 
@@ -82,7 +82,7 @@ fn any_cycle() -> impl Strategy<Value = Cycle> {
         4 => Just(Event::TookEffect),
         1 => Just(Event::Failed),
         1 => Just(Event::Swap),
-        1 => (0_u64..3).prop_map(Event::Turn),
+        1 => (0_u32..3).prop_map(Event::Turn),
         1 => (prop::sample::select(&[KnobId::ConcurrencyLimit, KnobId::Retries]), 1_i64..10)
             .prop_map(|(id, value)| Event::Operator(id, value)),
     ];
@@ -128,8 +128,9 @@ fn play(cycles: Vec<(Event, CycleRecord)>) -> Log {
             Event::Failed => open.iter().for_each(|id| guard.failed_to_apply(*id, "no memory")),
             Event::Swap => guard.forget_pending(),
             Event::Turn(to) => {
-                let from = std::mem::replace(&mut turn, *to);
-                let handover = Handover { at_ms: record.at_ms, from, to: *to, is_exchange: true };
+                turn = *to;
+                let handover =
+                    Handover { at_ms: record.at_ms, occasion: Occasion::Turn, to: turn, is_exchange: turn > 0 };
                 let ended = guard.hand_over(&handover, &settings);
                 settings = ended.settings.unwrap_or(settings);
                 log.updates.extend(ended.updates);

@@ -71,7 +71,8 @@ pub struct ManagedEngine {
     serves: String,
     engine: Engine,
     given: Mutex<EngineSettings>,
-    results: Arc<Mutex<Vec<EngineResult>>>,
+    /// What became of which settings.
+    results: Arc<Mutex<Vec<(EngineSettings, EngineResult)>>>,
 }
 
 /// Chooses an engine when the configuration asks for one, or when nothing else can be reached and one is set up.
@@ -151,12 +152,12 @@ impl ManagedEngine {
     ) -> Result<Self, EngineChoiceError> {
         let provider = config.provider.clone();
         let engine = Engine::start(config, settings.clone(), fleet)?;
-        let results: Arc<Mutex<Vec<EngineResult>>> = Arc::default();
+        let results: Arc<Mutex<Vec<(EngineSettings, EngineResult)>>> = Arc::default();
         let sink = results.clone();
         engine.on_change(move |change| {
             let result = match change {
-                EngineChange::Applied { .. } => EngineResult::Applied { at_ms: now_ms() },
-                EngineChange::Failed { why, .. } => EngineResult::Failed { why: why.clone() },
+                EngineChange::Applied { settings } => (settings.clone(), EngineResult::Applied { at_ms: now_ms() }),
+                EngineChange::Failed { settings, why } => (settings.clone(), EngineResult::Failed { why: why.clone() }),
                 // The settings that superseded them will be answered for both.
                 EngineChange::Superseded { .. } => return,
             };
@@ -184,9 +185,12 @@ impl ManagedEngine {
         }
     }
 
-    /// What became of settings since the last call.
+    /// What became of the settings that it was given last, since the last call. What became of those before says nothing
+    /// about them.
     pub fn take_results(&self) -> Vec<EngineResult> {
-        std::mem::take(&mut *self.results.lock())
+        let results = std::mem::take(&mut *self.results.lock());
+        let given = self.given.lock();
+        results.into_iter().filter(|(settings, _)| *settings == *given).map(|(_, result)| result).collect()
     }
 
     /// Whether it serves with the settings that it was given last.

@@ -160,9 +160,19 @@ impl Experiments {
             return;
         }
         let request = decided::configured(&config.ab);
+        let decided = decided::read(&self.parts.store).filter(|decided| decided.is_about(&request));
+        let promotion = self.parts.strategies.promotion();
+        if let Some(other) = promotion.filter(|promotion| decided.as_ref().is_none_or(|own| !own.is_by(promotion))) {
+            let (experiment, strategy) = (other.experiment, &other.strategy);
+            info!(
+                experiment,
+                strategy,
+                "another experiment's winner serves in place of the configured ones, which are not compared; --fresh begins with them"
+            );
+            return;
+        }
         let digests: Vec<String> = config.ab.iter().filter_map(|arm| self.parts.strategies.digest_of(arm)).collect();
-        let decided = decided::read(&self.parts.store).filter(|decided| decided.answers(&request, &digests));
-        if let Some(decided) = decided.filter(|_| !config.is_fresh) {
+        if let Some(decided) = decided.filter(|decided| !config.is_fresh && decided.has_compared(&digests)) {
             let (experiment, ending) = (decided.experiment, decided.ending);
             info!(
                 experiment,
@@ -186,7 +196,7 @@ impl Experiments {
         // Terms that can be wrong by themselves are looked at before anything is loaded.
         request.objective(0.0)?;
         request.guardrails()?;
-        let arms = arms::enlist(&self.parts.strategies, &request, &self.parts.tuner.settled(), &offered)?;
+        let mut arms = arms::enlist(&self.parts.strategies, &request, &offered)?;
         let surroundings = self.parts.tuner.surroundings();
         let settling = self.parts.tuner.settling().measured(&surroundings);
         let started = terms::spec(&request, &arms, &self.parts.telemetry, settling)
@@ -212,8 +222,18 @@ impl Experiments {
         info!(experiment = id, name = spec.name, "started: {}", spec.choice.reason);
         record.trail.note(now_ms, format!("started: {}", record.experiment.spec().choice.reason));
         state.next_id += 1;
-        state.running = Some(Running::begin(&self.parts, record, arms, now_ms)?);
+        let settled = self.parts.tuner.begin_turns();
+        arms.iter_mut().for_each(|arm| arm.begin_with(&settled));
+        let begun = Running::begin(&self.parts, record, arms, now_ms).inspect_err(|_| self.give_back());
+        state.running = Some(begun?);
         Ok(id)
+    }
+
+    /// An experiment that was about to begin does not.
+    fn give_back(&self) {
+        self.parts.live.store(Arc::new(None));
+        self.parts.tuner.end_turns(CONTROL as u32, None);
+        self.parts.strategies.dismiss();
     }
 
     /// The clock of experiments: several times a second. Blocks while a swap or a turn is made.
@@ -279,7 +299,7 @@ impl Experiments {
             }
             let record = running.end(&self.parts, now_ms);
             findings::keep(&self.parts.store, &record);
-            decided::keep(&self.parts.store, &record);
+            decided::keep(&self.parts.store, &record, &self.parts.config.lock().ab);
             let is_promoted = |verdict: &Verdict| matches!(verdict, Verdict::Promote { arm, .. } if *arm != CONTROL);
             if record.is_automatic && record.experiment.verdict().is_some_and(is_promoted) {
                 state.spent.promoted();

@@ -22,7 +22,7 @@ use perfhost_strategy::guard::Guard;
 use perfhost_strategy::journal::GuardCall;
 use perfhost_strategy::knob::OfferedKnob;
 use perfhost_strategy::supervisor::{self, Supervisor};
-use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared};
+use perfhost_strategy::{Generation, KnobId, Scope, Settings, Shared, Strategy};
 use perfhost_telemetry::{Store, Totals};
 use perfhost_upstream::Fleet;
 use perfhost_upstream::engine::EnginePhase;
@@ -65,7 +65,9 @@ struct State {
     supervisor: Supervisor,
     config: Arc<Config>,
     next_cycle: u64,
+    /// The generation that tuned last, and its strategy.
     generation: u64,
+    tunes: Arc<dyn Strategy>,
     names_version: u64,
     plan_failures: u64,
     /// Plan calls and failures at the cycle before: where plans failed, a cycle is a success only if others went well since.
@@ -81,7 +83,8 @@ struct State {
     authors: Authors,
     /// Reload knobs that an earlier run had tuned and that the engine has not started with yet.
     unproven: Vec<(KnobId, Scope)>,
-    /// What the guard was told since the last cycle, for the decision log. As many as engine changes and configurations.
+    /// What the guard was told since the last cycle, for the decision log. As many as engine changes,
+    /// configurations and turns.
     guard_told: Vec<GuardCall>,
     /// What was served since the last cycle.
     served: Totals,
@@ -127,6 +130,7 @@ impl Tuner {
             config: parts.config,
             next_cycle: ids.cycle,
             generation: generation.load().number,
+            tunes: generation.load().strategy.clone(),
             names_version: 0,
             plan_failures: 0,
             planning_before: (0, 0),
@@ -224,6 +228,7 @@ impl Tuner {
             }
         }
         self.take_engine_results(&mut state);
+        self.may_tune(&mut state);
         self.settling.tick(now_ms(), || self.surroundings());
         if self.engine.as_ref().is_some_and(|engine| engine.state().phase == EnginePhase::Ready) {
             state.unproven.clear();

@@ -8,7 +8,7 @@ use crate::host::Running;
 use crate::load::Load;
 use crate::provider::Provider;
 use crate::tuning::versions;
-use crate::{start, until_over};
+use crate::{start, unreliable, until_over};
 
 /// How the experiments so far ended, the newest first.
 fn endings(host: &Running) -> Vec<String> {
@@ -59,4 +59,25 @@ fn it_is_begun_again_until_it_is_decided_and_then_when_a_file_changes() {
     std::fs::write(&arms[1], bytes).unwrap();
     let host = host.again(&provider.url(), configured);
     assert_eq!(endings(&host)[..2], ["running", "stopped"]);
+}
+
+#[test]
+fn it_does_not_displace_what_another_experiment_has_promoted() {
+    let files = tempfile::tempdir().unwrap();
+    let arms = versions(files.path());
+    let configured = |raw: &mut Raw, sources: &mut Sources| {
+        raw.ab = Some(arms.to_vec());
+        sources.set.push("retries=0".to_owned());
+    };
+    let provider = unreliable();
+    let host = Running::start_as(&provider.url(), configured);
+    stop(&host, 1);
+    let load = Load::start(host.port(), 8);
+    let better = json!({ "strategy": "aggressive", "set": { "retries": 3 } });
+    let status = start(&host, json!({ "arms": [arms[0], better], "confirm_ms": 0 }));
+    assert_eq!(until_over(&host, &status["id"])["ending"], "promoted");
+    load.stop();
+    let host = host.again(&provider.url(), configured);
+    assert_eq!(endings(&host), ["promoted", "stopped"]);
+    assert_eq!(host.get("/api/strategies")["in_service"]["name"], "aggressive");
 }

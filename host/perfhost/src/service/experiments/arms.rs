@@ -27,11 +27,11 @@ pub(super) struct RunningArm {
     pub(super) own: Option<Arc<Shared<Settings>>>,
 }
 
-/// Finds and loads what `request` names. The incumbent is put in service if it is not.
+/// Finds and loads what `request` names; [`RunningArm::begin_with`] gives arms their settings. The incumbent is put in
+/// service if it is not.
 pub(super) fn enlist(
     strategies: &Strategies,
     request: &StartRequest,
-    settings: &Settings,
     offered: &[OfferedKnob],
 ) -> Result<Vec<RunningArm>, ExperimentError> {
     let mut asked: Vec<ArmRequest> = request.arms.clone();
@@ -55,15 +55,13 @@ pub(super) fn enlist(
                 failed(error)
             })?
         };
-        let own_settings =
-            fixed.iter().fold(settings.clone(), |of, (id, scope, value)| of.with(*id, scope, value.clone()));
         let base = arm_name(&enlisted, &fixed);
         let taken = |name: &String| arms.iter().any(|arm| arm.name == *name);
         let name = std::iter::once(base.clone())
             .chain((2..).map(|number| format!("{base} ({number})")))
             .find(|name| !taken(name))
             .unwrap_or(base);
-        arms.push(RunningArm { name, enlisted, settings: own_settings, fixed, own: None });
+        arms.push(RunningArm { name, enlisted, settings: Settings::default(), fixed, own: None });
     }
     Ok(arms)
 }
@@ -117,6 +115,12 @@ pub(super) fn is_fixed(arms: &[RunningArm]) -> bool {
 }
 
 impl RunningArm {
+    /// Its first settings are the host's, and what is fixed.
+    pub(super) fn begin_with(&mut self, host: &Settings) {
+        let set = |of: Settings, (id, scope, value): &(KnobId, Scope, Value)| of.with(*id, scope, value.clone());
+        self.settings = self.fixed.iter().fold(host.clone(), set);
+    }
+
     /// As workers see it. Where arms take turns the host's settings are those of the arm whose turn it is.
     pub(super) fn live(&self, regime: &Regime, host: &Settings) -> LiveArm {
         let is_its_own = *regime == Regime::PerRequest && (self.own.is_some() || !self.fixed.is_empty());
@@ -136,8 +140,8 @@ impl RunningArm {
     }
 
     /// Its turn to tune.
-    pub(super) fn lane(&self, is_fixed: bool) -> Lane {
-        Lane { generation: self.enlisted.generation.clone(), own: self.own.clone(), is_fixed }
+    pub(super) fn lane(&self, arm: usize, is_fixed: bool) -> Lane {
+        Lane { arm: arm as u32, generation: self.enlisted.generation.clone(), own: self.own.clone(), is_fixed }
     }
 
     /// As it is kept.

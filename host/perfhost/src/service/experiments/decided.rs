@@ -8,6 +8,7 @@ use tracing::warn;
 use super::record::Record;
 use super::report;
 use super::request::{ArmRequest, StartRequest};
+use crate::service::promotion::Promotion;
 
 /// Key in the store.
 const KEY: &str = "experiment-decided";
@@ -45,24 +46,34 @@ impl Decided {
         is_decision.then_some(Self { experiment, ending, arms, digests })
     }
 
-    /// Whether it answers `asked`, whose arms have these digests now.
-    pub(super) fn answers(&self, asked: &StartRequest, digests: &[String]) -> bool {
-        self.arms == asked.arms && self.digests == digests
+    /// Whether `asked` is what it decided.
+    pub(super) fn is_about(&self, asked: &StartRequest) -> bool {
+        self.arms == asked.arms
+    }
+
+    /// Whether the arms were these files.
+    pub(super) fn has_compared(&self, digests: &[String]) -> bool {
+        self.digests == digests
+    }
+
+    /// Whether this experiment made the promotion.
+    pub(super) fn is_by(&self, promotion: &Promotion) -> bool {
+        self.experiment == promotion.experiment
     }
 }
 
-/// Two requests may differ in how fast and how cautiously they go about it.
+/// Two requests may differ in how fast they go about it.
 fn is_same_question(one: &StartRequest, other: &StartRequest) -> bool {
     let of = |request: &StartRequest| {
-        let StartRequest { arms, objective, guardrails, mix, slo, unit, .. } = request.clone();
-        StartRequest { arms, objective, guardrails, mix, slo, unit, ..StartRequest::default() }
+        let StartRequest { arms, objective, guardrails, mix, slo, unit, error_bound, .. } = request.clone();
+        StartRequest { arms, objective, guardrails, mix, slo, unit, error_bound, ..StartRequest::default() }
     };
     of(one) == of(other)
 }
 
-/// Keeps what an experiment came to that has ended, if it is what a start could ask.
-pub(super) fn keep(store: &Store, record: &Record) {
-    let Some(decided) = Decided::of(record) else { return };
+/// Keeps what an experiment came to that has ended, if it is what the configuration asks of these arms.
+pub(super) fn keep(store: &Store, record: &Record, arms: &[String]) {
+    let Some(decided) = Decided::of(record).filter(|decided| decided.is_about(&configured(arms))) else { return };
     match serde_json::to_vec(&decided) {
         Ok(bytes) => store.put_state(KEY, &bytes),
         Err(error) => warn!(%error, "what the experiment came to could not be kept"),

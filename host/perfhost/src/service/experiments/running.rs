@@ -139,22 +139,29 @@ impl Running {
     /// Writes down how it stands.
     pub(super) fn write(&mut self, parts: &Parts, now_ms: u64) -> Result<(), ExperimentError> {
         let providers = parts.provider_names();
-        let is_tuned = self.record.experiment.spec().is_switchback() && !arms::is_fixed(&self.arms);
-        if let Some(turn) = self.turn.filter(|_| is_tuned) {
-            self.arms[turn].settings = (*parts.settings.load()).clone();
-        }
+        self.note_settings(parts);
         self.record.arms = self.arms.iter().map(|arm| arm.record(&providers)).collect();
         self.record.unreported = self.inlet.refused();
         self.recorded_ms = now_ms;
         self.record.write(&parts.store)
     }
 
+    /// What the arm whose turn it is has come to.
+    fn note_settings(&mut self, parts: &Parts) {
+        let is_tuned = self.record.experiment.spec().is_switchback() && !arms::is_fixed(&self.arms);
+        if let Some(turn) = self.turn.filter(|_| is_tuned) {
+            self.arms[turn].settings = parts.tuner.settled();
+        }
+    }
+
     /// It is over: everybody is served by the arm that stays, with its settings, and the rest is given back.
     pub(super) fn end(mut self, parts: &Parts, now_ms: u64) -> Record {
         let stays = self.record.experiment.in_service();
         let settings = self.settings_of(stays, &parts.settings.load());
+        self.note_settings(parts);
+        self.turn = None;
         parts.live.store(Arc::new(None));
-        parts.tuner.take_turn(None, Some(settings));
+        parts.tuner.end_turns(stays as u32, Some(settings));
         parts.strategies.dismiss();
         self.gather(parts);
         self.record.ended_ms = Some(now_ms);
@@ -329,7 +336,7 @@ impl Running {
         let has_changed = self.turn != Some(due);
         if has_changed {
             let settings = is_switchback.then(|| self.arms[due].settings.clone());
-            let left = parts.tuner.take_turn(Some(self.arms[due].lane(is_fixed)), settings);
+            let left = parts.tuner.take_turn(self.arms[due].lane(due, is_fixed), settings);
             if let Some(before) = self.turn.filter(|_| is_switchback && !is_fixed) {
                 self.arms[before].settings = left;
             }

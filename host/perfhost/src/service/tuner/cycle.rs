@@ -24,7 +24,7 @@ impl Tuner {
     pub fn cycle(&self) {
         let mut state = self.state.lock();
         self.take_engine_results(&mut state);
-        if !state.turn.is_fixed() {
+        if self.may_tune(&mut state) {
             self.cycle_with(&mut state, None);
         }
     }

@@ -23,6 +23,7 @@ impl Tuner {
                 EngineResult::Failed { why } => {
                     warn!(why, "the engine could not take the change");
                     self.give_up_unproven(state);
+                    state.turn.engine_failed();
                     for decision in waiting {
                         state.guard.failed_to_apply(decision, &why);
                         state.guard_told.push(GuardCall::FailedToApply { decision, why: why.clone() });

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use perfhost_strategy::guard::Handover;
+use perfhost_strategy::guard::{Handover, Occasion};
 use perfhost_strategy::journal::GuardCall;
-use perfhost_strategy::{Generation, Settings, Shared};
+use perfhost_strategy::{Generation, Settings, Shared, Verdict};
 use tracing::warn;
 
 use super::{State, Tuner, now_ms};
@@ -16,6 +16,8 @@ const MOST_FAILURES: u32 = 3;
 /// One arm's turn.
 #[derive(Clone)]
 pub struct Lane {
+    /// Which arm; 0 is the incumbent.
+    pub arm: u32,
     /// Which strategy tunes.
     pub generation: Arc<Generation>,
     /// Its settings, where arms serve at the same time; `None` for the host's.
@@ -28,19 +30,46 @@ pub struct Lane {
 #[derive(Default)]
 pub(super) struct Turn {
     pub(super) lane: Option<Lane>,
+    /// An engine starts anew for it: nobody tunes until it serves.
+    awaits_engine: bool,
     failures: u32,
     failed: Option<String>,
 }
 
 impl Tuner {
-    /// From here on `lane` tunes, with the host's settings as `settings` where they are given; `None` is the strategy in
-    /// service. Returns the host's settings as the lane before leaves them. Blocks while a cycle runs.
-    pub fn take_turn(&self, lane: Option<Lane>, settings: Option<Settings>) -> Settings {
+    /// An experiment is about to begin: what is not settled is taken back, and nobody tunes until the first arm's turn.
+    /// Returns the host's settings, with which arms begin. Blocks while a cycle runs.
+    pub fn begin_turns(&self) -> Settings {
+        let lane = Lane { arm: 0, generation: self.generation.load(), own: None, is_fixed: true };
+        self.pass(Occasion::Begins, 0, Some(lane), None);
+        (*self.settings.load()).clone()
+    }
+
+    /// From here on `lane` tunes, with the host's settings as `settings` where they are given. Returns the host's settings
+    /// as the lane before leaves them. Blocks while a cycle runs.
+    pub fn take_turn(&self, lane: Lane, settings: Option<Settings>) -> Settings {
+        self.pass(Occasion::Turn, lane.arm, Some(lane), settings)
+    }
+
+    /// The experiment is over, or did not begin: the strategy in service tunes, which was the arm `stays`. Blocks while a
+    /// cycle runs.
+    pub fn end_turns(&self, stays: u32, settings: Option<Settings>) {
+        self.pass(Occasion::Ends, stays, None, settings);
+    }
+
+    fn pass(&self, occasion: Occasion, to: u32, lane: Option<Lane>, settings: Option<Settings>) -> Settings {
         let mut state = self.state.lock();
+        self.take_engine_results(&mut state);
+        // What was swapped a moment ago is not told what became of another's changes.
+        let from = self.subject(&state);
+        self.follow(&mut state, &from);
         let is_given = settings.is_some();
         let settings = settings.filter(|settings| !settings.changed().eq(self.settings.load().changed()));
-        let left = if is_passed_on(&state.turn, lane.as_ref(), is_given, settings.is_some()) {
-            self.hand_over(&mut state, lane.as_ref(), is_given)
+        let is_exchange = settings.is_some() || (is_given && occasion == Occasion::Turn);
+        // Among arms whose settings are fixed there is nothing to judge, and no cycle to tell of it.
+        let is_judged = occasion != Occasion::Turn || !lane.as_ref().is_some_and(|lane| lane.is_fixed);
+        let left = if is_judged {
+            self.hand_over(&mut state, &Handover { at_ms: now_ms(), occasion, to, is_exchange }, &from)
         } else {
             (*self.settings.load()).clone()
         };
@@ -52,6 +81,7 @@ impl Tuner {
             settings.version = self.settings.load().version + 1;
             self.apply(settings);
         }
+        state.turn.awaits_engine = is_judged && is_exchange && !self.is_in_effect();
         if state.turn.lane.is_none() {
             // What an experiment leaves behind is the host's from now on, also if it ends before the next cycle.
             self.keep_settled(&state);
@@ -59,25 +89,38 @@ impl Tuner {
         left
     }
 
-    /// The guard goes on to the next turn. Returns the host's settings as the turn before leaves them.
-    fn hand_over(&self, state: &mut State, to: Option<&Lane>, is_exchange: bool) -> Settings {
-        let present = self.settings_of(state);
-        let from = self.subject(state);
-        let to = to.map_or_else(|| self.generation.load(), |lane| lane.generation.clone());
-        let handover = Handover { at_ms: now_ms(), from: from.number, to: to.number, is_exchange };
-        let ended = state.guard.hand_over(&handover, &present);
-        state.guard_told.push(GuardCall::HandedOver(handover));
-        state.awaiting_engine.clear();
+    /// Returns the host's settings as the turn of `from` leaves them.
+    fn hand_over(&self, state: &mut State, handover: &Handover, from: &Generation) -> Settings {
+        let ended = state.guard.hand_over(handover, &self.settings_of(state));
+        state.guard_told.push(GuardCall::HandedOver(*handover));
+        if handover.is_exchange {
+            // The next turn's settings come in place of what the engine was to take or to take back.
+            state.awaiting_engine.clear();
+        } else {
+            let taken_back = ended.updates.iter().filter(|update| update.verdict == Verdict::RolledBack);
+            state.awaiting_engine.extend(taken_back.map(|update| update.id));
+        }
         self.write_down_endings(ended.updates);
         self.learn(&from.strategy, &ended.outcomes);
         match ended.settings {
-            Some(settings) if is_exchange => settings,
+            Some(settings) if handover.is_exchange => settings,
             Some(settings) => {
                 self.apply_for(state, settings);
                 (*self.settings.load()).clone()
             }
             None => (*self.settings.load()).clone(),
         }
+    }
+
+    /// Whether somebody may tune now. A turn that an engine starts anew for begins when it serves.
+    pub(super) fn may_tune(&self, state: &mut State) -> bool {
+        if state.turn.awaits_engine && self.is_in_effect() {
+            state.turn.awaits_engine = false;
+            let at_ms = now_ms();
+            state.guard.turn_took_effect(at_ms);
+            state.guard_told.push(GuardCall::TurnTookEffect { at_ms });
+        }
+        !state.turn.awaits_engine && !state.turn.is_fixed()
     }
 
     /// The host's settings without changes whose effect is not yet known: what arms begin with.
@@ -124,9 +167,13 @@ impl Tuner {
         state.generation = generation.number;
         state.plan_failures = generation.planning.read().failures;
         state.planning_before = (0, 0);
+        let before = std::mem::replace(&mut state.tunes, generation.strategy.clone());
+        if Arc::ptr_eq(&before, &generation.strategy) {
+            // An experiment has promoted it: it goes on under another number.
+            return;
+        }
         state.guard.forget_pending();
         state.guard_told.push(GuardCall::Forgot);
-        state.awaiting_engine.clear();
         state.renewed_at_cycle = state.next_cycle;
     }
 
@@ -140,21 +187,18 @@ impl Tuner {
     }
 }
 
-/// Whether other settings are turned from here on. When an experiment begins or ends they may stay as they are, and what is
-/// pending goes on being watched; where arms take turns with the host's they are another's even when they are equal.
-fn is_passed_on(before: &Turn, next: Option<&Lane>, is_given: bool, is_changed: bool) -> bool {
-    let own = |lane: Option<&Lane>| lane.and_then(|lane| lane.own.as_ref().map(Arc::as_ptr));
-    let is_between_arms = before.lane.is_some() && next.is_some();
-    is_changed || (is_between_arms && is_given) || own(before.lane.as_ref()) != own(next)
-}
-
 impl Turn {
     /// Whether a strategy tunes that is not the one in service.
     pub(super) fn is_of_another(&self, in_service: &Generation) -> bool {
         self.lane.as_ref().is_some_and(|lane| !Arc::ptr_eq(&lane.generation.strategy, &in_service.strategy))
     }
 
-    pub(super) fn is_fixed(&self) -> bool {
+    /// The engine could not start with the turn's settings: whoever tunes may find better ones.
+    pub(super) fn engine_failed(&mut self) {
+        self.awaits_engine = false;
+    }
+
+    fn is_fixed(&self) -> bool {
         self.lane.as_ref().is_some_and(|lane| lane.is_fixed)
     }
 
