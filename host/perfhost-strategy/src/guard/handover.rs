@@ -6,7 +6,7 @@ use super::pending::{Pending, Rest};
 use super::{Guard, Review};
 use crate::{Scope, Settings};
 
-/// The arm whose figures the strategy in service had before an experiment, and has again after it.
+/// Outside of experiments the cooldowns are this arm's: the incumbent's before one, and after it those of the arm that stays.
 const HOST: u32 = 0;
 
 /// The rest after a turn's beginning is nobody's decision.

@@ -72,10 +72,8 @@ impl Tuner {
         }
         self.write_down_endings(review.updates);
         let mut outcomes = review.outcomes;
-        let is_taken_back = |outcome: &&Outcome| outcome.verdict == Verdict::RolledBack;
-        let rolled_back = outcomes.iter().filter(is_taken_back).count() as u64;
         if !is_arm {
-            self.strategies.count(DecisionCounts { rolled_back, ..DecisionCounts::default() });
+            self.count_taken_back(&outcomes);
         }
 
         let own = own.map_or_else(Vec::new, |(author, asked)| self.judge_own(state, &seen, author, asked));
@@ -227,6 +225,13 @@ impl Tuner {
             }
             self.store.update_decision(update);
         }
+    }
+
+    /// For the history of the strategy in service.
+    pub(super) fn count_taken_back(&self, outcomes: &[Outcome]) {
+        let is_taken_back = |outcome: &&Outcome| outcome.verdict == Verdict::RolledBack;
+        let rolled_back = outcomes.iter().filter(is_taken_back).count() as u64;
+        self.strategies.count(DecisionCounts { rolled_back, ..DecisionCounts::default() });
     }
 
     pub(super) fn learn(&self, strategy: &Arc<dyn Strategy>, outcomes: &[Outcome]) {

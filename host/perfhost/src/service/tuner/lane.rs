@@ -101,6 +101,9 @@ impl Tuner {
             state.awaiting_engine.extend(taken_back.map(|update| update.id));
         }
         self.write_down_endings(ended.updates);
+        if !state.turn.is_of_another(&self.generation.load()) {
+            self.count_taken_back(&ended.outcomes);
+        }
         self.learn(&from.strategy, &ended.outcomes);
         match ended.settings {
             Some(settings) if handover.is_exchange => settings,
