@@ -1,6 +1,6 @@
 """Experiments on a running host: the right winner for the stated objective, none between two copies, and a kill in the
 middle that neither ends one nor counts anything twice. The provider is a fake whose figures follow from how many requests
-it has at once, so that the better strategy is known beforehand; `make demo-ab` meets the real engine.
+it has at once, so that the better strategy is known beforehand; `make prove-ab` meets the real engine.
 """
 
 import http.server

@@ -171,8 +171,9 @@ impl Experiments {
             );
             return;
         }
-        let digests: Vec<String> = config.ab.iter().filter_map(|arm| self.parts.strategies.digest_of(arm)).collect();
-        if let Some(decided) = decided.filter(|decided| !config.is_fresh && decided.has_compared(&digests)) {
+        // To read the files anew is worth it only where that may save an experiment.
+        let digests = || config.ab.iter().filter_map(|arm| self.parts.strategies.digest_of(arm)).collect::<Vec<_>>();
+        if let Some(decided) = decided.filter(|decided| !config.is_fresh && decided.has_compared(&digests())) {
             let (experiment, ending) = (decided.experiment, decided.ending);
             info!(
                 experiment,
